@@ -1,0 +1,255 @@
+/*
+ * CPUID, HLT, time, MSR access, cache control, MONITOR/MWAIT, random numbers, protection keys,
+ * FS/GS bases. XSAVE and friends are in xsave.c.
+ */
+#include "cpu/cpu.h"
+#include "cpu/insn_protos.h"
+#include "vmx/vmx.h"
+
+int x_cpuid(struct vcpu *v, const struct insn *i)
+{
+	u32 out[4];
+	int r = vmx_intercept(v, i, X_CPUID);
+
+	if (r)
+		return r;
+	cpuid_query(v, (u32)v->reg[RAX], (u32)v->reg[RCX], out);
+	v->reg[RAX] = out[0];
+	v->reg[RBX] = out[1];
+	v->reg[RCX] = out[2];
+	v->reg[RDX] = out[3];
+	return EXEC_NEXT;
+}
+
+int x_hlt(struct vcpu *v, const struct insn *i)
+{
+	int r = vmx_intercept(v, i, X_HLT);
+
+	if (r)
+		return r;
+	v->activity = ACT_HLT;
+	v->recheck = true;
+	return EXEC_STOP;
+}
+
+static int tsc_allowed(struct vcpu *v)
+{
+	return v->cr4 & CR4_TSD && v->cpl ? raise_gp(v, 0) : 0;
+}
+
+static void put_edx_eax(struct vcpu *v, u64 value)
+{
+	v->reg[RAX] = (u32)value;
+	v->reg[RDX] = value >> 32;
+}
+
+int x_rdtsc(struct vcpu *v, const struct insn *i)
+{
+	int r = tsc_allowed(v);
+
+	if (!r)
+		r = vmx_intercept(v, i, X_RDTSC);
+	if (!r)
+		put_edx_eax(v, vmx_tsc(v));
+	return r;
+}
+
+int x_rdtscp(struct vcpu *v, const struct insn *i)
+{
+	int r = v->vmx.non_root && !vmx_on(&v->vmx, PROC2_ENABLE_RDTSCP) ? raise_ud(v) : tsc_allowed(v);
+
+	if (!r)
+		r = vmx_intercept(v, i, X_RDTSCP);
+	if (r)
+		return r;
+	put_edx_eax(v, vmx_tsc(v));
+	v->reg[RCX] = (u32)v->tsc_aux;
+	return EXEC_NEXT;
+}
+
+int x_rdpid(struct vcpu *v, const struct insn *i)
+{
+	int r = vmx_intercept(v, i, X_RDPID);
+
+	if (r)
+		return r;
+	reg_write(v, i, i->rm, v->mode == MODE_64 ? 8 : 4, (u32)v->tsc_aux);
+	return EXEC_NEXT;
+}
+
+/* No performance counters are built: every index is out of range. */
+int x_rdpmc(struct vcpu *v, const struct insn *i)
+{
+	int r;
+
+	if (v->cpl && !(v->cr4 & CR4_PCE) && v->cr0 & CR0_PE)
+		return raise_gp(v, 0);
+	r = vmx_intercept(v, i, X_RDPMC);
+	return r ? r : raise_gp(v, 0);
+}
+
+int x_rdmsr(struct vcpu *v, const struct insn *i)
+{
+	u32 msr = (u32)v->reg[RCX];
+	u64 value;
+	int r = v->vmx.non_root ? vmx_intercept_rdmsr(v, i, msr) : 0;
+
+	if (r)
+		return r;
+	if (!(v->vmx.non_root && vmx_virtual_rdmsr(v, msr, &value)) && !msr_read(v, msr, &value))
+		return raise_gp(v, 0);
+	if (v->vmx.non_root && msr == 0x10)
+		value = vmx_tsc(v);
+	put_edx_eax(v, value);
+	return EXEC_NEXT;
+}
+
+int x_wrmsr(struct vcpu *v, const struct insn *i)
+{
+	u32 msr = (u32)v->reg[RCX];
+	u64 value = (u32)v->reg[RAX] | v->reg[RDX] << 32;
+	int r = v->vmx.non_root ? vmx_intercept_wrmsr(v, i, msr) : 0;
+
+	if (r)
+		return r;
+	if (v->vmx.non_root && vmx_virtual_wrmsr(v, msr, value))
+		return EXEC_LEAVE;
+	return msr_write(v, msr, value) ? EXEC_NEXT : raise_gp(v, 0);
+}
+
+/* Caches are not modelled: memory is always what the last store made it. */
+int x_invd(struct vcpu *v, const struct insn *i)
+{
+	return vmx_intercept(v, i, X_INVD);
+}
+
+int x_wbinvd(struct vcpu *v, const struct insn *i)
+{
+	return vmx_intercept(v, i, X_WBINVD);
+}
+
+int x_clflush(struct vcpu *v, const struct insn *i)
+{
+	u64 ignored;
+
+	return mem_read(v, i->seg, insn_offset(v, i), 1, &ignored);
+}
+
+int x_serialize(struct vcpu *v, const struct insn *i)
+{
+	(void)v;
+	(void)i;
+	return EXEC_NEXT;
+}
+
+int x_clac(struct vcpu *v, const struct insn *i)
+{
+	if (i->modrm == 0xcb)
+		v->rflags |= RFLAGS_AC;
+	else
+		v->rflags &= ~RFLAGS_AC;
+	vcpu_recompute_cpl(v);
+	return EXEC_NEXT;
+}
+
+int x_rdpkru(struct vcpu *v, const struct insn *i)
+{
+	(void)i;
+	if (!(v->cr4 & CR4_PKE))
+		return raise_ud(v);
+	if ((u32)v->reg[RCX])
+		return raise_gp(v, 0);
+	put_edx_eax(v, v->pkru);
+	return EXEC_NEXT;
+}
+
+int x_wrpkru(struct vcpu *v, const struct insn *i)
+{
+	(void)i;
+	if (!(v->cr4 & CR4_PKE))
+		return raise_ud(v);
+	if ((u32)v->reg[RCX] || (u32)v->reg[RDX])
+		return raise_gp(v, 0);
+	pkru_set(v, (u32)v->reg[RAX]);
+	return EXEC_NEXT;
+}
+
+void pkru_set(struct vcpu *v, u32 value)
+{
+	if (v->pkru == value)
+		return;
+	v->pkru = value;
+	/* cached entries were checked against the old rights */
+	if (v->cr4 & CR4_PKE)
+		tlb_flush_vpid_eptp(&v->tlb, v->vmx.vpid, v->vmx.eptp, true);
+	v->walk.pkru = value;
+}
+
+int x_fsgsbase(struct vcpu *v, const struct insn *i)
+{
+	unsigned n = i->modrm >> 3 & 7, seg = n & 1 ? SEG_GS : SEG_FS;
+	unsigned size = i->prefix & P_REXW ? 8 : 4;
+	u64 value;
+
+	if (!(v->cr4 & CR4_FSGSBASE))
+		return raise_ud(v);
+	if (n < 2) {
+		reg_write(v, i, i->rm, size, v->seg[seg].base);
+		return EXEC_NEXT;
+	}
+	value = reg_read(v, i, i->rm, size);
+	if (!is_canonical(value, v->width_laddr))
+		return raise_gp(v, 0);
+	v->seg[seg].base = v->segbase[seg] = value;
+	return EXEC_NEXT;
+}
+
+/* CF = 1: a value was available; it always is. */
+int x_rdrand(struct vcpu *v, const struct insn *i)
+{
+	bool seed = (i->modrm >> 3 & 7) == 7;
+	int r = vmx_intercept(v, i, seed ? X_RDSEED : X_RDRAND);
+
+	if (r)
+		return r;
+	reg_write(v, i, i->rm, i->opsize, v->wires->random(v->wires->owner));
+	flags_set_arith(v, RFLAGS_CF);
+	return EXEC_NEXT;
+}
+
+int x_monitor(struct vcpu *v, const struct insn *i)
+{
+	u64 off = v->reg[RAX] & size_mask(i->addrsize), ignored;
+	int r = vmx_intercept(v, i, X_MONITOR);
+
+	if (r)
+		return r;
+	if ((u32)v->reg[RCX])
+		return raise_gp(v, 0);
+	r = mem_read(v, i->seg, off, 1, &ignored);
+	if (r)
+		return r;
+	v->monitor_addr = off;
+	v->monitor_armed = true;
+	return EXEC_NEXT;
+}
+
+/* The wait may end early for any reason; here it ends at once, as after a store by another agent. */
+int x_mwait(struct vcpu *v, const struct insn *i)
+{
+	int r = vmx_intercept(v, i, X_MWAIT);
+
+	if (r)
+		return r;
+	if ((u32)v->reg[RCX] & ~1u)
+		return raise_gp(v, 0);
+	v->monitor_armed = false;
+	return EXEC_LEAVE;
+}
+
+/* CR4.SMXE cannot be set: GETSEC is undefined everywhere. */
+int x_getsec(struct vcpu *v, const struct insn *i)
+{
+	(void)i;
+	return raise_ud(v);
+}

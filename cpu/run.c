@@ -1,0 +1,380 @@
+/*
+ * The run loop: events, block lookup, the handlers, and what they leave for. Also the generic
+ * handlers, which run any row's exec function, and the slow paths of the fast ones.
+ */
+#include "cpu/run.h"
+#include "cpu/check.h"
+#include "cpu/decode.h"
+#include "cpu/fast.h"
+#include "cpu/mem.h"
+#include "vmx/vmx.h"
+
+/* --- leaving the handlers --- */
+
+#define LEAVE(code)                                                                                \
+	do {                                                                                       \
+		(void)tlb;                                                                         \
+		c->leave_code = (code);                                                            \
+		c->budget = (u64)budget;                                                           \
+		c->next_op = NULL;                                                                 \
+		return;                                                                            \
+	} while (0)
+
+HANDLER(op_leave_lookup)
+{
+	(void)o;
+	LEAVE(LEAVE_LOOKUP);
+}
+
+/* o is the first op of a block whose instructions were already charged. */
+HANDLER(op_no_budget)
+{
+	const struct block *b = (const struct block *)(void *)((u8 *)o - offsetof(struct block, op));
+
+	c->rip = (c->ripbase + o->pgoff) & c->lin_mask;
+	budget += b->n;
+	LEAVE(LEAVE_BUDGET);
+}
+
+HANDLER(op_stale)
+{
+	const struct block *b = (const struct block *)(void *)((u8 *)o - offsetof(struct block, op));
+
+	c->rip = (c->ripbase + o->pgoff) & c->lin_mask;
+	budget += b->n;
+	LEAVE(LEAVE_LOOKUP);
+}
+
+HANDLER(op_step)
+{
+	c->rip = (c->ripbase + o->pgoff) & c->lin_mask;
+	LEAVE(LEAVE_STEP);
+}
+
+/* --- generic instructions --- */
+
+static inline int exec_checked(struct vcpu *c, const struct insn *i)
+{
+	if (unlikely(i->attr & c->attr_trap)) {
+		int r = insn_check(c, i);
+
+		if (r)
+			return r;
+	}
+	return i->exec(c, i);
+}
+
+/* Everything but plain EXEC_NEXT of a non-ending instruction. The rest of the block is refunded. */
+static void finish(struct vcpu *c, const struct insn *i, int r)
+{
+	c->budget += i->left;
+	if (r == EXEC_NEXT || r == EXEC_LEAVE || r == EXEC_STOP)
+		c->rip = (c->rip + i->len) & c->lin_mask;
+	c->exec_code = (u8)r;
+	c->leave_code = LEAVE_EVENT;
+	c->next_op = NULL;
+}
+
+HANDLER(op_generic)
+{
+	const struct insn *i = (const struct insn *)(const void *)(o + 1);
+	int r;
+
+	c->rip = c->ripbase + o->pgoff;
+	c->budget = (u64)budget;
+	c->cur_left = i->left;
+	r = exec_checked(c, i);
+	if (unlikely(r || c->recheck)) {
+		finish(c, i, r);
+		return;
+	}
+	tlb = c->table;
+	budget = (s64)c->budget;
+	DISPATCH(o + 3);
+}
+
+/* The last instruction of a block: goes on by lookup if nothing else is due. */
+HANDLER(op_generic_end)
+{
+	const struct insn *i = (const struct insn *)(const void *)(o + 1);
+	int r;
+
+	c->rip = c->ripbase + o->pgoff;
+	c->budget = (u64)budget;
+	c->cur_left = i->left;
+	r = exec_checked(c, i);
+	if (unlikely(r > EXEC_JUMP || c->recheck || !(c->mode_key & KEY_FLAT))) {
+		finish(c, i, r);
+		return;
+	}
+	if (r == EXEC_NEXT)
+		c->rip = (c->rip + i->len) & c->lin_mask;
+	tlb = c->table;
+	budget = (s64)c->budget;
+	DISPATCH_FN(op_lookup_jump, o);
+}
+
+/* --- slow paths of fast handlers --- */
+
+/* Decodes the instruction at rip; 0, EXEC_FAULT or EXEC_VMEXIT. Its bytes may lie in two pages. */
+static int fetch_insn(struct vcpu *v, struct insn *i)
+{
+	u64 laddr = (v->mode == MODE_64 ? v->rip : v->seg[SEG_CS].base + v->rip) & v->lin_mask;
+	unsigned bits = (v->mode_key & KEY_BITS) == KEY_BITS64 ? 64 : (v->mode_key & KEY_BITS) ? 32 : 16;
+	unsigned room = (unsigned)(PAGE_SIZE - (laddr & ~PAGE_MASK)), n;
+	enum decode_status st;
+	u8 buf[2 * INSN_MAX_LEN];
+	const u8 *p;
+	u64 paddr;
+	int r;
+
+	if (v->mode != MODE_64 && v->rip > v->seg[SEG_CS].limit)
+		return raise_gp(v, 0);
+	if (v->mode == MODE_64 && !is_canonical(v->rip, v->width_laddr))
+		return raise_gp(v, 0);
+	r = mem_fetch_page(v, laddr, &paddr);
+	if (r)
+		return r;
+	n = room < INSN_MAX_LEN ? room : INSN_MAX_LEN;
+	p = physmem_read_ptr(v->mem, paddr);
+	if (!p) {
+		for (unsigned k = 0; k < n; k++)
+			buf[k] = (u8)bus_read(v->mmio, paddr + k, 1);
+		p = buf;
+	}
+	st = decode(v->decoder, bits, p, n, i);
+	if (st == DECODE_SHORT) {
+		memmove(buf, p, n);
+		r = mem_fetch_page(v, (laddr + n) & v->lin_mask, &paddr);
+		if (r)
+			return r;
+		p = physmem_read_ptr(v->mem, paddr);
+		for (unsigned k = 0; k < INSN_MAX_LEN; k++)
+			buf[n + k] = p ? p[k] : (u8)bus_read(v->mmio, paddr + k, 1);
+		st = decode(v->decoder, bits, buf, n + INSN_MAX_LEN, i);
+	}
+	if (v->mode != MODE_64 && v->rip + i->len - 1 > v->seg[SEG_CS].limit)
+		return raise_gp(v, 0);
+	if (st == DECODE_LONG)
+		return raise_gp(v, 0);
+	return st == DECODE_OK ? 0 : raise_ud(v);
+}
+
+static void log_insn(struct vcpu *v, const struct insn *i);
+
+/* Runs the instruction at rip by its exec function; counts one instruction. */
+static int exec_one(struct vcpu *v)
+{
+	struct insn i;
+	int r = fetch_insn(v, &i);
+
+	if (r)
+		return r;
+	if (log_on(v->log, LOG_insn))
+		log_insn(v, &i);
+	r = exec_checked(v, &i);
+	if (r == EXEC_NEXT || r == EXEC_LEAVE || r == EXEC_STOP)
+		v->rip = (v->rip + i.len) & v->lin_mask;
+	return r;
+}
+
+/* The generic form of a fast instruction. Goes on behind it if that is its block's next op. */
+HANDLER(op_slow_exec)
+{
+	int r;
+
+	c->rip = c->ripbase + o->pgoff;
+	c->budget = (u64)budget;
+	c->cur_left = o->left;
+	r = exec_one(c);
+	if (r == EXEC_NEXT && !c->recheck && c->rip == ((c->ripbase + o[1].pgoff) & c->lin_mask)) {
+		tlb = c->table;
+		budget = (s64)c->budget;
+		DISPATCH(o + 1);
+	}
+	c->budget += o->left;
+	c->exec_code = (u8)r;
+	c->leave_code = LEAVE_EVENT;
+	c->next_op = NULL;
+}
+
+/* A TLB miss on RAM is filled and retried; whatever else it was, the generic form knows. */
+static bool refill(struct vcpu *c, unsigned access)
+{
+	u64 ea = c->slow_ea;
+
+	if ((ea & ~PAGE_MASK) > PAGE_SIZE - 8 || !is_canonical(ea, c->width_laddr))
+		return false;
+	return mem_refill(c, ea, access);
+}
+
+HANDLER(op_slow_load)
+{
+	c->rip = c->ripbase + o->pgoff;
+	if (refill(c, ACCESS_READ))
+		DISPATCH(o);
+	DISPATCH_FN(op_slow_exec, o);
+}
+
+HANDLER(op_slow_store)
+{
+	c->rip = c->ripbase + o->pgoff;
+	if (refill(c, ACCESS_READ | ACCESS_WRITE))
+		DISPATCH(o);
+	DISPATCH_FN(op_slow_exec, o);
+}
+
+/* --- the loop --- */
+
+static void enter(struct vcpu *v, struct block *b, u64 left)
+{
+	v->budget = left - b->n;
+	v->icount_end = v->icount + left;
+#ifdef LOOP_DISPATCH
+	v->next_op = b->op;
+	v->next_fn = b->op[0].fn;
+	while (v->next_op)
+		v->next_fn(v, v->next_op, v->table, (s64)v->budget);
+#else
+	b->op[0].fn(v, b->op, v->table, (s64)v->budget);
+#endif
+	v->icount = v->icount_end - v->budget;
+}
+
+static void single_step_trap(struct vcpu *v, bool tf)
+{
+	u64 dr6 = v->hit_dr6 | (tf ? BIT(14) : 0);
+
+	v->hit_dr6 = 0;
+	if (dr6) {
+		v->pending_dbg |= dr6;
+		v->recheck = true;
+	}
+}
+
+/* Instruction breakpoints are faults before the instruction; RF suppresses them once. */
+static bool code_breakpoint(struct vcpu *v)
+{
+	u64 laddr = v->mode == MODE_64 ? v->rip : v->seg[SEG_CS].base + v->rip, hit = 0;
+
+	if (!v->watch || v->rflags & RFLAGS_RF)
+		return false;
+	for (unsigned k = 0; k < 4; k++)
+		if (v->dr7 >> (2 * k) & 3 && !(v->dr7 >> (16 + 4 * k) & 15) && v->dr[k] == laddr)
+			hit |= BIT(k);
+	if (!hit)
+		return false;
+	raise_db(v, hit);
+	return true;
+}
+
+static int step(struct vcpu *v)
+{
+	bool tf = v->rflags & RFLAGS_TF;
+	u64 rf = v->rflags & RFLAGS_RF;
+	int r = EXEC_FAULT;
+
+	v->icount_end = v->icount + 1;
+	v->budget = 0;
+	v->cur_left = 0;
+	if (!code_breakpoint(v)) {
+		r = exec_one(v);
+		if (r != EXEC_FAULT && r != EXEC_VMEXIT && r != EXEC_RESTART && rf)
+			v->rflags &= ~(rf & v->rflags);
+		if (r < EXEC_FAULT || r == EXEC_STOP)
+			single_step_trap(v, tf);
+	}
+	v->icount++;
+	return r;
+}
+
+static void after(struct vcpu *v, int r)
+{
+	switch (r) {
+	case EXEC_FAULT:
+		event_deliver(v, v->exc);
+		v->exc.valid = false;
+		break;
+	case EXEC_STOP:
+		if (v->activity != ACT_ACTIVE)
+			v->stop_reason = STOP_HALT;
+		break;
+	default:
+		break;
+	}
+}
+
+/* Finds the code at rip; runs a block or one instruction. */
+static void advance(struct vcpu *v, u64 left)
+{
+	u64 laddr = (v->mode == MODE_64 ? v->rip : v->seg[SEG_CS].base + v->rip) & v->lin_mask;
+	struct block *b = NULL;
+	u64 paddr;
+
+	if (!v->step_mode && is_canonical(laddr, v->width_laddr) &&
+	    (v->mode == MODE_64 || v->rip + PAGE_SIZE - 1 <= v->seg[SEG_CS].limit)) {
+		int r = mem_fetch_page(v, laddr, &paddr);
+
+		if (r) {
+			v->icount++; /* a fault counts, so that endless faulting uses up the budget */
+			after(v, r);
+			return;
+		}
+		b = blocks_find(v->blocks, paddr, v->mode_key);
+		if (!b)
+			b = blocks_translate(v, paddr);
+	}
+	if (!b || b->n > left) {
+		after(v, step(v));
+		return;
+	}
+	v->ripbase = v->rip - (laddr & ~PAGE_MASK);
+	v->code_page = paddr & PAGE_MASK;
+	enter(v, b, left);
+	if (v->leave_code == LEAVE_STEP && v->icount_end > v->icount)
+		after(v, step(v));
+	else if (v->leave_code == LEAVE_EVENT)
+		after(v, v->exec_code);
+}
+
+static bool runs(const struct vcpu *v)
+{
+	return v->stop_reason == STOP_NONE && v->activity == ACT_ACTIVE;
+}
+
+void vcpu_run(struct vcpu *v, u64 count)
+{
+	u64 target = v->icount + count;
+
+	v->stop_reason = STOP_NONE;
+	while (v->stop_reason == STOP_NONE && v->icount < target) {
+		u64 left = target - v->icount, timer;
+
+		if (v->recheck || v->vmx.non_root || v->step_mode || v->pending_dbg) {
+			v->recheck = false;
+			if (vcpu_events(v))
+				continue;
+		}
+		if (!runs(v))
+			break;
+		timer = vmx_timer_ticks_left(v);
+		if (timer < left)
+			left = timer ? timer : 1;
+		if (v->one_step) {
+			v->one_step = false;
+			v->recheck = true;
+			after(v, step(v));
+		} else {
+			advance(v, left);
+		}
+	}
+	if (v->stop_reason == STOP_NONE)
+		v->stop_reason = v->activity == ACT_ACTIVE ? STOP_BUDGET : STOP_HALT;
+}
+
+static void log_insn(struct vcpu *v, const struct insn *i)
+{
+	log_line(v->log, LOG_insn, "%04x:%016llx %-10s len %u rax %llx rsp %llx", v->seg[SEG_CS].sel,
+		 (unsigned long long)v->rip, i->row->name, i->len,
+		 (unsigned long long)v->reg[RAX], (unsigned long long)v->reg[RSP]);
+}

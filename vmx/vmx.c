@@ -1,0 +1,117 @@
+/*
+ * The life of a processor's VMX state, its MSRs, and `info vmx`.
+ */
+#include <inttypes.h>
+
+#include "vmx/internal.h"
+
+#define MSR_FEATURE_CONTROL 0x3a
+#define FEATURE_CONTROL_LOCK BIT(0)
+#define FEATURE_CONTROL_VALID 0x5ull /* lock, VMXON outside SMX operation */
+
+/* Controls that the CPU model lacks the instruction or feature for. */
+static void mask_by_features(const struct vcpu *v, struct vmx_model_mask *m)
+{
+	static const struct {
+		enum vmx_control control;
+		enum feature feature;
+	} needs[] = {
+		{PROC2_ENABLE_RDTSCP, FEAT_RDTSCP},	    {PROC2_ENABLE_INVPCID, FEAT_INVPCID},
+		{PROC2_ENABLE_XSAVES_XRSTORS, FEAT_XSAVES}, {PROC2_RDRAND_EXITING, FEAT_RDRAND},
+		{PROC2_RDSEED_EXITING, FEAT_RDSEED},	    {PROC2_VIRTUALIZE_X2APIC_MODE, FEAT_X2APIC},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(needs); i++)
+		if (!cpu_has(v, needs[i].feature))
+			m->control[needs[i].control >> 5] &= ~VMX_MASK(needs[i].control);
+}
+
+void vmx_cpu_init(struct vcpu *v)
+{
+	struct vmx_model_mask m;
+	const struct vmx_model_mask *model = v->model->vmx_mask;
+
+	vmx_model_mask_all(&m, ~cr4_reserved(v) & 0xffffffff, v->model->maxphyaddr,
+			   cpu_has(v, FEAT_LA57) ? 57 : 48);
+	mask_by_features(v, &m);
+	for (unsigned w = 0; model && w < VMX_WORDS; w++)
+		m.control[w] &= model->control[w];
+	vmx_caps_init(&v->vmx.caps, &m);
+	v->vmx.vmxon_ptr = v->vmx.current_ptr = VMX_NO_POINTER;
+}
+
+void vmx_reset(struct vcpu *v, bool init)
+{
+	struct vmx_state *x = &v->vmx;
+
+	x->vmxon = x->non_root = x->launched = x->is_shadow = false;
+	x->virtual_nmi_blocking = x->mtf_pending = x->tpr_exit_pending = false;
+	x->timer_armed = x->event_delivered = x->shadow_cached = x->shadow_dirty = false;
+	x->vmxon_ptr = x->current_ptr = VMX_NO_POINTER;
+	x->vectoring_info = x->vectoring_length = x->vectoring_error = 0;
+	x->iret_unblocked_at = UINT64_MAX;
+	x->vpid = 0;
+	x->eptp = 0;
+	if (!init)
+		x->feature_control = 0;
+}
+
+bool vmx_msr_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	if (!cpu_has(v, FEAT_VMX))
+		return false;
+	if (msr != MSR_FEATURE_CONTROL)
+		return vmx_caps_read_msr(&v->vmx.caps, msr, value);
+	*value = v->vmx.feature_control;
+	return true;
+}
+
+bool vmx_msr_write(struct vcpu *v, u32 msr, u64 value)
+{
+	if (!cpu_has(v, FEAT_VMX) || msr != MSR_FEATURE_CONTROL ||
+	    (v->vmx.feature_control & FEATURE_CONTROL_LOCK) || (value & ~FEATURE_CONTROL_VALID))
+		return false;
+	v->vmx.feature_control = value;
+	return true;
+}
+
+static void print_counts(const struct vmx_state *x, FILE *out)
+{
+	fprintf(out, "entries %" PRIu64 "\n", x->entries);
+	for (unsigned n = 0; n < ARRAY_SIZE(x->exits); n++)
+		if (x->exits[n])
+			fprintf(out, "  exit %2u %-28s %" PRIu64 "\n", n,
+				exit_reason_name(n) ? exit_reason_name(n) : "?", x->exits[n]);
+}
+
+static void print_ring(const struct vmx_state *x, FILE *out)
+{
+	u32 first = x->ring_at > VMX_EXIT_RING ? x->ring_at - VMX_EXIT_RING : 0;
+
+	for (u32 i = first; i != x->ring_at; i++) {
+		const struct vmx_exit_record *r = &x->ring[i % VMX_EXIT_RING];
+		const char *name = exit_reason_name(r->reason);
+
+		fprintf(out,
+			"  icount %" PRIu64 " %s%s rip %016" PRIx64 " qualification %" PRIx64 "\n",
+			r->icount, name ? name : "?",
+			r->reason & EXIT_REASON_ENTRY_FAILURE ? " (entry failure)" : "", r->rip,
+			r->qualification);
+	}
+}
+
+void vmx_print(const struct vcpu *v, FILE *out)
+{
+	const struct vmx_state *x = &v->vmx;
+
+	fprintf(out, "VMX operation: %s\n", !x->vmxon	  ? "none"
+					     : x->non_root ? "non-root"
+							   : "root");
+	fprintf(out, "VMXON pointer %016" PRIx64 " current VMCS %016" PRIx64 "%s%s\n",
+		x->vmxon_ptr, x->current_ptr, x->launched ? " launched" : "",
+		x->is_shadow ? " shadow" : "");
+	print_counts(x, out);
+	print_ring(x, out);
+	if (x->current_ptr != VMX_NO_POINTER)
+		vmcs_print(&x->caps, &x->vmcs, out);
+}

@@ -1,0 +1,175 @@
+/*
+ * What cpu/ and machine/ call of VMX; the only header of vmx/ that they include (vmx_state.h apart).
+ *
+ * Convention: functions called while an instruction runs return 0 (go on) or an enum exec_result to
+ * return at once: EXEC_VMEXIT (the state is already that of the host), EXEC_FAULT (an exception is
+ * in v->exc). v->rip is the address of the instruction. Functions called at an instruction boundary
+ * by the run loop return true if a VM exit was made.
+ *
+ * Everything is cheap outside non-root operation: the inline wrappers test one byte.
+ */
+#ifndef VMX_VMX_H
+#define VMX_VMX_H
+
+#include "cpu/cpu.h"
+#include "vmx/vmx_state.h"
+
+/* --- life --- */
+/* Once, when the model is known: capability MSRs. */
+void vmx_cpu_init(struct vcpu *v);
+/* RESET and INIT. RESET also clears IA32_FEATURE_CONTROL. */
+void vmx_reset(struct vcpu *v, bool init);
+/* Capability MSRs 480H-491H and IA32_FEATURE_CONTROL (3AH); false: #GP. */
+bool vmx_msr_read(struct vcpu *v, u32 msr, u64 *value);
+bool vmx_msr_write(struct vcpu *v, u32 msr, u64 value);
+/* VMX state for `info vmx`: current VMCS, counters, the last exits. */
+void vmx_print(const struct vcpu *v, FILE *out);
+
+/* --- instruction handlers of the VMX rows of the instruction table --- */
+exec_fn op_vmxon, op_vmxoff, op_vmclear, op_vmptrld, op_vmptrst, op_vmread, op_vmwrite;
+exec_fn op_vmlaunch, op_vmresume, op_vmcall, op_vmfunc, op_invept, op_invvpid;
+
+/* --- intercepts of instructions --- */
+enum vmx_intercept {
+#define X(name, exits_if, ud_unless, reason, info) X_##name,
+#include "vmx/intercepts.def"
+	VMX_INTERCEPTS
+};
+int vmx_intercept_insn(struct vcpu *v, const struct insn *i, enum vmx_intercept x);
+/* Right after the #UD and CPL checks, before operands are read. Also raises the #UD that a missing
+ * enabling control asks for (RDTSCP, RDPID, INVPCID, XSAVES, XRSTORS). */
+static inline int vmx_intercept(struct vcpu *v, const struct insn *i, enum vmx_intercept x)
+{
+	return unlikely(v->vmx.non_root) ? vmx_intercept_insn(v, i, x) : 0;
+}
+
+/* After the IOPL and permission-bitmap checks. laddr: linear address of the memory operand of INS
+ * and OUTS, else 0. */
+enum { VMX_IO_IN = 8, VMX_IO_STRING = 16, VMX_IO_REP = 32, VMX_IO_IMM = 64 };
+int vmx_intercept_io(struct vcpu *v, const struct insn *i, u16 port, unsigned size, unsigned flags,
+		     u64 laddr);
+/* After the CPL check, before the MSR is looked at. */
+int vmx_intercept_rdmsr(struct vcpu *v, const struct insn *i, u32 msr);
+int vmx_intercept_wrmsr(struct vcpu *v, const struct insn *i, u32 msr);
+/* x2APIC MSRs that the virtual-APIC page serves. True: done, as if the MSR had been accessed. */
+bool vmx_virtual_rdmsr(struct vcpu *v, u32 msr, u64 *value);
+bool vmx_virtual_wrmsr(struct vcpu *v, u32 msr, u64 value);
+int vmx_intercept_mov_dr(struct vcpu *v, const struct insn *i, unsigned dr, unsigned gpr,
+			 bool read);
+/* MOV to CR0, CR3, CR4, CR8: exits, or replaces *value by what the masks leave to be written. */
+int vmx_mov_to_cr(struct vcpu *v, const struct insn *i, unsigned cr, unsigned gpr, u64 *value);
+/* MOV from CR3, CR8: exits or not. CR0 and CR4 never exit; see vmx_cr0_view. */
+int vmx_mov_from_cr(struct vcpu *v, const struct insn *i, unsigned cr, unsigned gpr);
+/* CLTS and LMSW. *value enters as the CR0 that would be written, leaves as the one to write. */
+int vmx_clts(struct vcpu *v, const struct insn *i, u64 *value);
+int vmx_lmsw(struct vcpu *v, const struct insn *i, u16 source, u64 laddr, u64 *value);
+/* Task switch of any source (0 CALL, 1 IRET, 2 JMP, 3 gate); len: instruction length, 0 if none. */
+int vmx_intercept_task_switch(struct vcpu *v, u16 selector, unsigned source, unsigned len);
+
+/* CR0 and CR4 as MOV from CR and SMSW show them. */
+static inline u64 vmx_cr0_view(const struct vcpu *v)
+{
+	const struct vmcs_control *c = &v->vmx.vmcs.ctl;
+
+	return !v->vmx.non_root ? v->cr0 : (v->cr0 & ~c->cr0_mask) | (c->cr0_shadow & c->cr0_mask);
+}
+
+static inline u64 vmx_cr4_view(const struct vcpu *v)
+{
+	const struct vmcs_control *c = &v->vmx.vmcs.ctl;
+
+	return !v->vmx.non_root ? v->cr4 : (v->cr4 & ~c->cr4_mask) | (c->cr4_shadow & c->cr4_mask);
+}
+
+/* False: #GP, as VMX operation fixes bits of the register. */
+bool vmx_cr0_allowed(const struct vcpu *v, u64 value);
+bool vmx_cr4_allowed(const struct vcpu *v, u64 value);
+
+/* CR8 with TPR shadow is bits 7:4 of VTPR. */
+static inline bool vmx_tpr_shadow(const struct vcpu *v)
+{
+	return unlikely(v->vmx.non_root) && vmx_on(&v->vmx, PROC_USE_TPR_SHADOW);
+}
+u64 vmx_cr8_read(struct vcpu *v);
+/* The write may make a trap-like exit pending: the caller returns EXEC_LEAVE. */
+void vmx_cr8_write(struct vcpu *v, u64 value);
+
+/* The time-stamp counter as RDTSC, RDTSCP and RDMSR of IA32_TIME_STAMP_COUNTER show it. */
+u64 vmx_guest_tsc(const struct vcpu *v, u64 tsc);
+static inline u64 vmx_tsc(const struct vcpu *v)
+{
+	u64 tsc = vcpu_tsc(v);
+
+	return unlikely(v->vmx.non_root) ? vmx_guest_tsc(v, tsc) : tsc;
+}
+
+/* --- memory --- */
+/* EPT violation or misconfiguration met by a walk. Always EXEC_VMEXIT. laddr_valid: the access had a
+ * linear address (false: loading PDPTEs). */
+int vmx_ept_fault(struct vcpu *v, const struct walk_out *out, u64 laddr, bool laddr_valid);
+/* No TLB entry may be made for the APIC-access page: its accesses come to vmx_apic_access. */
+static inline bool vmx_is_apic_page(const struct vcpu *v, u64 paddr)
+{
+	return unlikely(v->vmx.non_root) && vmx_on(&v->vmx, PROC2_VIRTUALIZE_APIC_ACCESSES) &&
+	       (paddr & PAGE_MASK) == (v->vmx.vmcs.ctl.apic_access & PAGE_MASK);
+}
+/* access: enum access; READ with WRITE, and sizes above 4, always exit. *value is read or written if
+ * the access is virtualized (0), else EXEC_VMEXIT. */
+int vmx_apic_access(struct vcpu *v, u64 laddr, unsigned offset, unsigned size, unsigned access,
+		    u64 *value);
+
+/* --- events --- */
+/* An exception (v->exc form, #DF too) about to be delivered: true if it caused a VM exit. */
+bool vmx_intercept_exception(struct vcpu *v, const struct event *e);
+/* True if the triple fault caused a VM exit. */
+bool vmx_triple_fault(struct vcpu *v);
+/* Around each attempt to deliver an event: what IDT-vectoring information will say if an exit
+ * happens in between. Call begin before event_deliver_idt, end once it is delivered. */
+void vmx_delivery_begin(struct vcpu *v, const struct event *e);
+static inline void vmx_delivery_end(struct vcpu *v)
+{
+	v->vmx.vectoring_info = v->vmx.vectoring_length = 0;
+	v->vmx.event_delivered = true;
+}
+/* An NMI was delivered through the IDT (injected or not), and IRET is about to run: blocking. */
+void vmx_nmi_delivered(struct vcpu *v);
+void vmx_iret(struct vcpu *v);
+/* Physical NMIs are blocked (virtual-NMI blocking does not count). */
+static inline bool vmx_nmi_blocked(const struct vcpu *v)
+{
+	return v->nmi_blocked;
+}
+/* INIT is blocked in VMX root operation. */
+static inline bool vmx_init_blocked(const struct vcpu *v)
+{
+	return v->vmx.vmxon && !v->vmx.non_root;
+}
+
+/*
+ * At an instruction boundary in non-root operation, also while halted, in this order. Each returns
+ * true if it made a VM exit; the loop then starts over. Between 2 and 3 stands the delivery of
+ * pending debug exceptions. A window that is wanted but shut sets v->intr_waiting.
+ */
+bool vmx_boundary_init(struct vcpu *v);	    /* 1: INIT pending: exit 3. SIPI in wait-for-SIPI: exit 4 */
+bool vmx_boundary_traps(struct vcpu *v);    /* 2: TPR below threshold, monitor trap flag */
+bool vmx_boundary_windows(struct vcpu *v);  /* 3: preemption timer, NMI window */
+bool vmx_boundary_nmi(struct vcpu *v);	    /* 4: an NMI is pending and not blocked */
+bool vmx_boundary_int_window(struct vcpu *v);	/* 5: interrupt window */
+bool vmx_boundary_interrupt(struct vcpu *v);	/* 6: an external interrupt is pending, whatever IF */
+/* The monitor trap flag is on, or an exit is pending: one instruction at a time. */
+static inline bool vmx_boundary_wanted(const struct vcpu *v)
+{
+	return unlikely(v->vmx.non_root) &&
+	       (vmx_on(&v->vmx, PROC_MONITOR_TRAP_FLAG) || v->vmx.mtf_pending ||
+		v->vmx.tpr_exit_pending);
+}
+/* A window exit is wanted: whoever opens a window (IF set, NMI unblocked) must end its block. */
+static inline bool vmx_window_waiting(const struct vcpu *v)
+{
+	return unlikely(v->vmx.non_root) && (vmx_on(&v->vmx, PROC_INTERRUPT_WINDOW_EXITING) ||
+					     vmx_on(&v->vmx, PROC_NMI_WINDOW_EXITING));
+}
+/* Ticks until the VMX-preemption timer expires; UINT64_MAX: not running. */
+u64 vmx_timer_ticks_left(const struct vcpu *v);
+
+#endif
