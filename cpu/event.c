@@ -190,16 +190,16 @@ struct gate {
 static int read_gate(struct vcpu *v, const struct event *e, struct gate *g)
 {
 	unsigned size = mode_long(v) ? 16 : 8;
-	u64 low;
-	u8 buf[16];
+	u64 low, high = 0, at = v->idtr.base + e->vector * size;
 	int r;
 
 	if (e->vector * size + size - 1 > v->idtr.limit)
 		return raise_idt(v, VEC_GP, e);
-	r = sys_read_bytes(v, v->idtr.base + e->vector * size, buf, size);
+	r = sys_read(v, at, 8, &low);
+	if (!r && size == 16)
+		r = sys_read(v, at + 8, 8, &high);
 	if (r)
 		return r;
-	low = load_le64(buf);
 	g->ar = (u32)bits(low, 47, 40);
 	g->sel = (u16)bits(low, 31, 16);
 	g->rip = bits(low, 15, 0);
@@ -207,7 +207,7 @@ static int read_gate(struct vcpu *v, const struct event *e, struct gate *g)
 	if (g->ar & SYS_WIDE)
 		g->rip |= bits(low, 63, 48) << 16;
 	if (size == 16) {
-		g->rip |= (u64)load_le32(buf + 8) << 32;
+		g->rip |= high << 32;
 		g->ist = (u8)bits(low, 34, 32);
 	}
 	return 0;
@@ -350,7 +350,7 @@ static int deliver_task(struct vcpu *v, const struct event *e, const struct gate
 
 static int deliver_idt(struct vcpu *v, const struct event *e)
 {
-	struct gate g;
+	struct gate g = {0};
 	int r = read_gate(v, e, &g);
 
 	if (!r)

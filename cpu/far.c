@@ -503,21 +503,11 @@ static u64 iret_flags_mask(const struct vcpu *v, unsigned opsize)
 	return mask;
 }
 
-/* RIP, CS and flags; 64-bit mode goes on with RSP and SS. */
+/* RIP, CS and flags; 64-bit mode goes on with RSP and SS at once. */
 static int iret_pop(struct vcpu *v, unsigned opsize, u64 *at, struct ret *t)
 {
-	u8 buf[40];
 	int r;
 
-	if (likely(v->mode == MODE_64 && opsize == 8)) {
-		r = mem_read_bytes(v, SEG_SS, *at, buf, sizeof(buf));
-		t->rip = load_le64(buf);
-		t->cs_sel = load_le16(buf + 8);
-		t->flags = load_le64(buf + 16);
-		t->rsp = load_le64(buf + 24);
-		t->ss_sel = load_le16(buf + 32);
-		return r;
-	}
 	r = pop_at(v, at, opsize, &t->rip);
 	if (!r)
 		r = pop_sel(v, at, opsize, &t->cs_sel);

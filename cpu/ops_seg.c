@@ -438,3 +438,279 @@ int x_arpl(struct vcpu *v, const struct insn *i)
 	zf_set(v, below);
 	return EXEC_NEXT;
 }
+
+/* --- fast system calls --- */
+
+static struct seg flat_segment(u16 sel, unsigned dpl, u32 ar)
+{
+	return (struct seg){.base = 0, .limit = 0xffffffff, .sel = sel,
+			    .ar = ar | AR_P | AR_S | AR_G | dpl << AR_DPL_SHIFT};
+}
+
+#define AR_FLAT_CODE (AR_CODE | AR_RW | AR_A)
+#define AR_FLAT_DATA (AR_RW | AR_A | AR_DB)
+
+/* CS and SS of the other side without looking at descriptors. */
+static void switch_level(struct vcpu *v, u16 cs, u16 ss, unsigned cpl, bool to64, u64 old_flags)
+{
+	u8 mode = v->mode;
+
+	v->seg[SEG_CS] = flat_segment(cs, cpl, AR_FLAT_CODE | (to64 ? AR_L : AR_DB));
+	v->seg[SEG_SS] = flat_segment(ss, cpl, AR_FLAT_DATA);
+	v->cpl = (u8)cpl;
+	code_loaded(v, mode, (old_flags ^ v->rflags) & (RFLAGS_TF | RFLAGS_VM), true);
+}
+
+static void flags_replace(struct vcpu *v, u64 f)
+{
+	v->rflags = (f & ~RFLAGS_ARITH) | RFLAGS_FIXED;
+	flags_set_arith(v, f);
+}
+
+int x_syscall(struct vcpu *v, const struct insn *i)
+{
+	u64 f = flags_get(v), old = v->rflags;
+	u16 sel = (u16)(v->star >> 32) & 0xfffc;
+
+	if (!(v->efer & EFER_SCE))
+		return raise_ud(v);
+	v->reg[RCX] = v->rip + i->len;
+	v->reg[R11] = f;
+	flags_replace(v, f & ~(v->fmask | RFLAGS_RF));
+	v->rip = v->lstar;
+	switch_level(v, sel, sel + 8, 0, true, old);
+	return EXEC_JUMP;
+}
+
+int x_sysret(struct vcpu *v, const struct insn *i)
+{
+	u64 old = v->rflags;
+	u16 base = (u16)(v->star >> 48);
+	bool to64 = i->opsize == 8;
+
+	if (!(v->efer & EFER_SCE))
+		return raise_ud(v);
+	if (v->cpl || (to64 && !is_canonical(v->reg[RCX], v->width_laddr)))
+		return raise_gp(v, 0);
+	v->rip = to64 ? v->reg[RCX] : (u32)v->reg[RCX];
+	flags_replace(v, v->reg[R11] & 0x3c7fd7);
+	switch_level(v, (u16)(base + (to64 ? 16 : 0)) | 3, (u16)(base + 8) | 3, 3, to64, old);
+	if (flags_need_look(v, old))
+		v->recheck = true;
+	return EXEC_JUMP;
+}
+
+int x_sysenter(struct vcpu *v, const struct insn *i)
+{
+	u16 sel = (u16)v->sysenter_cs & 0xfffc;
+	bool wide = mode_long(v);
+	u64 old = v->rflags;
+
+	(void)i;
+	if (v->mode == MODE_REAL || !sel)
+		return raise_gp(v, 0);
+	v->rflags &= ~(RFLAGS_VM | RFLAGS_IF | RFLAGS_RF);
+	v->reg[RSP] = wide ? v->sysenter_esp : (u32)v->sysenter_esp;
+	v->rip = wide ? v->sysenter_eip : (u32)v->sysenter_eip;
+	switch_level(v, sel, sel + 8, 0, wide, old);
+	return EXEC_JUMP;
+}
+
+int x_sysexit(struct vcpu *v, const struct insn *i)
+{
+	bool to64 = i->opsize == 8;
+	u64 rip = v->reg[RDX], rsp = v->reg[RCX];
+	u16 sel = (u16)v->sysenter_cs & 0xfffc;
+
+	if (v->mode == MODE_REAL || !sel)
+		return raise_gp(v, 0);
+	if (to64 && (!is_canonical(rip, v->width_laddr) || !is_canonical(rsp, v->width_laddr)))
+		return raise_gp(v, 0);
+	v->rip = to64 ? rip : (u32)rip;
+	v->reg[RSP] = to64 ? rsp : (u32)rsp;
+	sel += to64 ? 32 : 16;
+	switch_level(v, sel | 3, (u16)(sel + 8) | 3, 3, to64, v->rflags);
+	return EXEC_JUMP;
+}
+
+int x_swapgs(struct vcpu *v, const struct insn *i)
+{
+	u64 base = v->seg[SEG_GS].base;
+
+	(void)i;
+	v->seg[SEG_GS].base = v->segbase[SEG_GS] = v->kernel_gs_base;
+	v->kernel_gs_base = base;
+	return EXEC_NEXT;
+}
+
+/* --- interrupt flag --- */
+
+enum if_access { IF_REAL, IF_VIRTUAL, IF_DENIED };
+
+/* Which flag CLI and STI work on: CPL against IOPL, then the VME and PVI extensions. */
+static enum if_access if_access(const struct vcpu *v)
+{
+	if (v->cpl <= iopl(v))
+		return IF_REAL;
+	if (v->mode == MODE_VM86)
+		return v->cr4 & CR4_VME ? IF_VIRTUAL : IF_DENIED;
+	return v->cr4 & CR4_PVI && v->cpl == 3 ? IF_VIRTUAL : IF_DENIED;
+}
+
+int x_cli(struct vcpu *v, const struct insn *i)
+{
+	enum if_access a = if_access(v);
+
+	(void)i;
+	if (a == IF_DENIED)
+		return raise_gp(v, 0);
+	v->rflags &= a == IF_REAL ? ~RFLAGS_IF : ~RFLAGS_VIF;
+	return EXEC_NEXT;
+}
+
+int x_sti(struct vcpu *v, const struct insn *i)
+{
+	enum if_access a = if_access(v);
+	u64 old = v->rflags;
+
+	(void)i;
+	if (a == IF_DENIED || (a == IF_VIRTUAL && old & RFLAGS_VIP))
+		return raise_gp(v, 0);
+	if (a == IF_VIRTUAL) {
+		v->rflags |= RFLAGS_VIF;
+		return EXEC_NEXT;
+	}
+	if (old & RFLAGS_IF)
+		return EXEC_NEXT;
+	v->rflags |= RFLAGS_IF;
+	shadow_set(v, SHADOW_STI);
+	return flags_need_look(v, old) ? EXEC_LEAVE : EXEC_NEXT;
+}
+
+/* --- the flags register --- */
+
+/* Virtual-8086 mode below IOPL 3: 16-bit PUSHF and POPF see VIF as IF; nothing else is allowed. */
+static bool flags_virtual(const struct vcpu *v)
+{
+	return v->mode == MODE_VM86 && iopl(v) < 3;
+}
+
+int x_pushf(struct vcpu *v, const struct insn *i)
+{
+	u64 f = flags_get(v) & 0xfcffff;
+
+	if (unlikely(flags_virtual(v))) {
+		if (i->opsize != 2 || !(v->cr4 & CR4_VME))
+			return raise_gp(v, 0);
+		f = (f & ~RFLAGS_IF) | RFLAGS_IOPL | (f & RFLAGS_VIF ? RFLAGS_IF : 0);
+	}
+	return stack_push(v, i->opsize, f);
+}
+
+static int popf_virtual(struct vcpu *v, const struct insn *i, u64 *f, u64 *mask)
+{
+	if (i->opsize != 2 || !(v->cr4 & CR4_VME))
+		return raise_gp(v, 0);
+	if (*f & RFLAGS_TF || (*f & RFLAGS_IF && v->rflags & RFLAGS_VIP))
+		return raise_gp(v, 0);
+	*mask = (*mask & ~RFLAGS_IF) | RFLAGS_VIF;
+	*f = (*f & ~RFLAGS_VIF) | (*f & RFLAGS_IF ? RFLAGS_VIF : 0);
+	return 0;
+}
+
+/* TF, AC: what is derived from them. */
+static void flags_refresh(struct vcpu *v, u64 changed)
+{
+	if (unlikely(changed & RFLAGS_TF))
+		vcpu_recompute(v);
+	else if (unlikely(changed & RFLAGS_AC))
+		vcpu_recompute_cpl(v);
+}
+
+int x_popf(struct vcpu *v, const struct insn *i)
+{
+	u64 mask = RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_RF, f, old = v->rflags;
+	u64 sp = v->reg[RSP] & stack_mask(v);
+	int r = 0;
+
+	if (i->opsize != 2)
+		mask |= RFLAGS_AC | RFLAGS_ID;
+	if (v->cpl <= iopl(v))
+		mask |= RFLAGS_IF;
+	if (v->cpl == 0)
+		mask |= RFLAGS_IOPL;
+	r = mem_read(v, SEG_SS, sp, i->opsize, &f);
+	if (!r && unlikely(flags_virtual(v)))
+		r = popf_virtual(v, i, &f, &mask);
+	if (r)
+		return r;
+	f &= ~RFLAGS_RF; /* cleared, never loaded */
+	rsp_set(v, sp + i->opsize);
+	v->rflags = (old & ~mask) | (f & mask);
+	flags_set_arith(v, f);
+	flags_refresh(v, old ^ v->rflags);
+	return flags_need_look(v, old) ? EXEC_LEAVE : EXEC_NEXT;
+}
+
+/* In 64-bit mode LAHF and SAHF came back later, with a feature bit. */
+static bool ahf_missing(const struct vcpu *v)
+{
+	return v->mode == MODE_64 && !model_has(v->model, FEAT_LAHF);
+}
+
+int x_lahf(struct vcpu *v, const struct insn *i)
+{
+	(void)i;
+	if (ahf_missing(v))
+		return raise_ud(v);
+	v->reg[RAX] = (v->reg[RAX] & ~0xff00ull) | (flags_get(v) & 0xd7) << 8;
+	return EXEC_NEXT;
+}
+
+int x_sahf(struct vcpu *v, const struct insn *i)
+{
+	(void)i;
+	if (ahf_missing(v))
+		return raise_ud(v);
+	flags_set_arith(v, (v->reg[RAX] >> 8 & 0xd5) | (flag_o(v) ? RFLAGS_OF : 0));
+	return EXEC_NEXT;
+}
+
+/* CF turns over; OF, kept as CF xor OF, stays. */
+static int flip_carry(struct vcpu *v)
+{
+	v->fl_aux ^= AUX_CF | AUX_PO;
+	return EXEC_NEXT;
+}
+
+int x_clc(struct vcpu *v, const struct insn *i)
+{
+	(void)i;
+	return flag_c(v) ? flip_carry(v) : EXEC_NEXT;
+}
+
+int x_stc(struct vcpu *v, const struct insn *i)
+{
+	(void)i;
+	return flag_c(v) ? EXEC_NEXT : flip_carry(v);
+}
+
+int x_cmc(struct vcpu *v, const struct insn *i)
+{
+	(void)i;
+	return flip_carry(v);
+}
+
+int x_cld(struct vcpu *v, const struct insn *i)
+{
+	(void)i;
+	v->rflags &= ~RFLAGS_DF;
+	return EXEC_NEXT;
+}
+
+int x_std(struct vcpu *v, const struct insn *i)
+{
+	(void)i;
+	v->rflags |= RFLAGS_DF;
+	return EXEC_NEXT;
+}

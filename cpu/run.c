@@ -226,8 +226,19 @@ HANDLER(op_slow_store)
 
 /* --- the loop --- */
 
-static void enter(struct vcpu *v, struct block *b, u64 left)
+/* Outside handlers vcpu_icount() is v->icount. */
+static void normalise(struct vcpu *v)
 {
+	v->icount_end = v->icount + 1;
+	v->budget = 0;
+	v->cur_left = 0;
+}
+
+/* Returns what is left of the budget. */
+static s64 enter(struct vcpu *v, struct block *b, u64 left)
+{
+	s64 rest;
+
 	v->budget = left - b->n;
 	v->icount_end = v->icount + left;
 #ifdef LOOP_DISPATCH
@@ -238,7 +249,10 @@ static void enter(struct vcpu *v, struct block *b, u64 left)
 #else
 	b->op[0].fn(v, b->op, v->table, (s64)v->budget);
 #endif
+	rest = (s64)v->budget;
 	v->icount = v->icount_end - v->budget;
+	normalise(v);
+	return rest;
 }
 
 static void single_step_trap(struct vcpu *v, bool tf)
@@ -274,9 +288,7 @@ static int step(struct vcpu *v)
 	u64 rf = v->rflags & RFLAGS_RF;
 	int r = EXEC_FAULT;
 
-	v->icount_end = v->icount + 1;
-	v->budget = 0;
-	v->cur_left = 0;
+	normalise(v);
 	if (!code_breakpoint(v)) {
 		r = exec_one(v);
 		if (r != EXEC_FAULT && r != EXEC_VMEXIT && r != EXEC_RESTART && rf)
@@ -285,6 +297,7 @@ static int step(struct vcpu *v)
 			single_step_trap(v, tf);
 	}
 	v->icount++;
+	normalise(v);
 	return r;
 }
 
@@ -310,6 +323,7 @@ static void advance(struct vcpu *v, u64 left)
 	u64 laddr = (v->mode == MODE_64 ? v->rip : v->seg[SEG_CS].base + v->rip) & v->lin_mask;
 	struct block *b = NULL;
 	u64 paddr;
+	s64 rest;
 
 	if (!v->step_mode && is_canonical(laddr, v->width_laddr) &&
 	    (v->mode == MODE_64 || v->rip + PAGE_SIZE - 1 <= v->seg[SEG_CS].limit)) {
@@ -317,6 +331,7 @@ static void advance(struct vcpu *v, u64 left)
 
 		if (r) {
 			v->icount++; /* a fault counts, so that endless faulting uses up the budget */
+			normalise(v);
 			after(v, r);
 			return;
 		}
@@ -330,8 +345,8 @@ static void advance(struct vcpu *v, u64 left)
 	}
 	v->ripbase = v->rip - (laddr & ~PAGE_MASK);
 	v->code_page = paddr & PAGE_MASK;
-	enter(v, b, left);
-	if (v->leave_code == LEAVE_STEP && v->icount_end > v->icount)
+	rest = enter(v, b, left);
+	if (v->leave_code == LEAVE_STEP && rest > 0)
 		after(v, step(v));
 	else if (v->leave_code == LEAVE_EVENT)
 		after(v, v->exec_code);
@@ -347,7 +362,9 @@ void vcpu_run(struct vcpu *v, u64 count)
 	u64 target = v->icount + count;
 
 	v->stop_reason = STOP_NONE;
-	while (v->stop_reason == STOP_NONE && v->icount < target) {
+	v->leave = false;
+	normalise(v);
+	while (v->stop_reason == STOP_NONE && v->icount < target && !v->leave) {
 		u64 left = target - v->icount, timer;
 
 		if (v->recheck || v->vmx.non_root || v->step_mode || v->pending_dbg) {

@@ -376,6 +376,18 @@ int stack_from_tss(struct vcpu *v, unsigned cpl, unsigned ist, struct stack *st)
 	return r;
 }
 
+/* Is the whole frame there? A frame within a page needs no look: its first push tells. */
+static int frame_check(struct vcpu *v, const struct stack *st, unsigned total, u64 *laddr)
+{
+	u64 low = (st->sp - total) & st->mask;
+
+	if (unlikely(!seg_check(v, &st->ss.seg, st->wide, low, total, true, laddr)))
+		return raise_sel(v, VEC_SS, st->fresh ? st->ss.seg.sel : 0);
+	if (likely((*laddr & ~PAGE_MASK) + total <= PAGE_SIZE))
+		return 0;
+	return lin_probe(v, *laddr, total, ACCESS_WRITE);
+}
+
 /* A frame that wraps around the end of a 16-bit stack: all probed, then all written. */
 static int push_wrapped(struct vcpu *v, const struct stack *st, const u64 *value, unsigned n,
 			unsigned size)
@@ -403,19 +415,15 @@ static int push_values(struct vcpu *v, const struct stack *st, const u64 *value,
 {
 	unsigned total = n * size;
 	u64 laddr, low = (st->sp - total) & st->mask;
-	u8 buf[8 * 40];
+	int r;
 
 	if (unlikely(low > st->mask - (total - 1)))
 		return push_wrapped(v, st, value, n, size);
-	if (unlikely(!seg_check(v, &st->ss.seg, st->wide, low, total, true, &laddr)))
-		return raise_sel(v, VEC_SS, st->fresh ? st->ss.seg.sel : 0);
-	if (likely(size == 8))
-		for (unsigned k = 0; k < n; k++)
-			store_le64(buf + total - 8 * (k + 1), value[k]);
-	else
-		for (unsigned k = 0; k < n; k++)
-			store_le(buf + total - size * (k + 1), value[k], size);
-	return lin_write_bytes(v, laddr, buf, total, ACCESS_WRITE);
+	r = frame_check(v, st, total, &laddr);
+	for (unsigned k = 0; !r && k < n; k++)
+		r = lin_write(v, (laddr + total - (k + 1) * size) & v->lin_mask, size, ACCESS_WRITE,
+			      value[k]);
+	return r;
 }
 
 int stack_push_frame(struct vcpu *v, struct stack *st, unsigned cpl, const u64 *value, unsigned n,

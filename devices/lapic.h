@@ -23,7 +23,8 @@ struct lapic_wires {
 	void (*eoi)(void *owner, u8 vector);	/* EOI broadcast to the I/O APICs */
 	void (*base_changed)(void *owner);	/* lapic->base has a new value */
 	u64 (*tsc_now)(void *owner);		/* this CPU's TSC */
-	u64 (*tsc_to_ns)(void *owner, u64 tsc); /* first virtual ns at which TSC >= tsc */
+	/* First virtual ns at which TSC >= tsc; CLOCK_NEVER if that is beyond 64 bits. */
+	u64 (*tsc_to_ns)(void *owner, u64 tsc);
 };
 
 /* Index of an LVT entry in lapic.lvt. */

@@ -1,6 +1,7 @@
 /*
  * Between nvme.c (registers, queues), nvme_io.c (transfers, NVM commands), nvme_admin.c (admin
- * commands, features), nvme_log.c (identify data, logs) and nvme_event.c (asynchronous events) only.
+ * commands, features), nvme_log.c (identify data, logs) and nvme_event.c (asynchronous events)
+ * only.
  */
 #ifndef DEVICES_NVME_INTERNAL_H
 #define DEVICES_NVME_INTERNAL_H

@@ -1,8 +1,8 @@
 /*
- * PCI bus 0: configuration mechanism #1, configuration spaces with per-bit write masks, base address
- * registers, INTx, MSI and MSI-X. PCI Local Bus Specification 3.0, chapters "Configuration Space"
- * and "Message Signaled Interrupts". Left out: bridges and further buses, expansion ROMs, parity,
- * hot plug, PCI Express.
+ * PCI bus 0: configuration mechanism #1, configuration spaces with per-bit write masks, base
+ * address registers, INTx, MSI and MSI-X. PCI Local Bus Specification 3.0, chapters "Configuration
+ * Space" and "Message Signaled Interrupts". Left out: bridges and further buses, expansion ROMs,
+ * parity, hot plug, PCI Express.
  *
  * To put a function on the board: device_setup(), set the chip's wires, pci_plug(). A chip's struct
  * begins with struct pci_device, its state table with PCI_STATE, its reset calls pci_reset and its
@@ -100,8 +100,8 @@ struct pci_device {
 	u8 wmask[PCI_CONFIG_SIZE];   /* bits software can write */
 	u8 w1c[PCI_CONFIG_SIZE];     /* bits software clears by writing 1 */
 	struct pci_bar bar[PCI_BARS];
-	u8 intx;	 /* the function asserts its interrupt pin */
-	u8 cap_end;	 /* first free byte behind the capabilities, and the last of them */
+	u8 intx;    /* the function asserts its interrupt pin */
+	u8 cap_end; /* first free byte behind the capabilities, and the last of them */
 	u8 cap_last;
 	u8 msi_cap, msi_vectors_log2, msi_maskable;
 	u32 msi_pending;
@@ -112,7 +112,8 @@ struct pci_device {
 	u64 msix_pending;
 	/* Told after the common part took a write of 1, 2 or 4 bytes; may be NULL. */
 	void (*config_written)(struct pci_device *p, unsigned reg, unsigned size);
-	/* Overrides a read after the common part; may be NULL. Bytes reg.. of config are current. */
+	/* Overrides a read after the common part; may be NULL. Bytes reg.. of config are current.
+	 */
 	void (*config_reading)(struct pci_device *p, unsigned reg, unsigned size);
 };
 

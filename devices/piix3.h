@@ -1,8 +1,8 @@
 /*
- * PCI-to-ISA bridge: Intel 82371SB (PIIX3) datasheet, function 0, with the PIRQ routing registers and
- * the Reset Control Register (port CF9h); and the power management function of the 82371AB (PIIX4)
- * datasheet as function 3, which tells the board where the PM registers lie. Left out: IDE and USB
- * functions, SMI generation, distributed DMA, SMBus transfers.
+ * PCI-to-ISA bridge: Intel 82371SB (PIIX3) datasheet, function 0, with the PIRQ routing registers
+ * and the Reset Control Register (port CF9h); and the power management function of the 82371AB
+ * (PIIX4) datasheet as function 3, which tells the board where the PM registers lie. Left out: IDE
+ * and USB functions, SMI generation, distributed DMA, SMBus transfers.
  */
 #ifndef DEVICES_PIIX3_H
 #define DEVICES_PIIX3_H
@@ -38,7 +38,8 @@ extern const struct device_class piix3_class;
 
 struct piix4_pm {
 	struct pci_device pci;
-	/* Told at reset, at load and whenever the PM register block (64 ports) moves; may be NULL. */
+	/* Told at reset, at load and whenever the PM register block (64 ports) moves; may be NULL.
+	 */
 	void (*decode)(void *owner, u16 base, bool enabled);
 	void *owner;
 };

@@ -1,7 +1,7 @@
 /*
  * virtio core, without a bus: feature negotiation, device status and split virtqueues. Virtual I/O
- * Device (VIRTIO) Version 1.1, chapters 2 "Basic Facilities of a Virtio Device" and the split ring of
- * 2.6, and the legacy interface of both. Left out: packed rings, in-order, ring reset.
+ * Device (VIRTIO) Version 1.1, "Basic Facilities of a Virtio Device", "Split Virtqueues"
+ * and the legacy interface of both. Left out: packed rings, in-order, ring reset.
  *
  * Descriptors are copied in once and checked before use. A ring that makes no sense breaks the
  * device (DEVICE_NEEDS_RESET): it then ignores its queues until the driver resets it.
@@ -12,8 +12,8 @@
 #include "devices/device.h"
 
 #define VIRTIO_QUEUES 8
-#define VIRTIO_QUEUE_MAX 256   /* entries */
-#define VIRTIO_CHAIN_MAX 256   /* descriptors in a chain, indirect ones included */
+#define VIRTIO_QUEUE_MAX 256 /* entries */
+#define VIRTIO_CHAIN_MAX 256 /* descriptors in a chain, indirect ones included */
 #define VIRTIO_NO_VECTOR 0xffff
 
 enum virtio_status {
@@ -35,8 +35,8 @@ enum virtio_feature {
 struct virtio;
 
 struct virtio_type {
-	u16 id;		  /* virtio device ID: 1 net, 2 block, 3 console, 4 entropy */
-	u32 class_code;	  /* of the PCI function */
+	u16 id;		/* virtio device ID: 1 net, 2 block, 3 console, 4 entropy */
+	u32 class_code; /* of the PCI function */
 	unsigned config_len;
 	/* Device configuration, byte by byte; offset < config_len. write may be NULL. */
 	u8 (*config_read)(struct virtio *v, unsigned offset);
@@ -58,7 +58,7 @@ struct virtio {
 	bool (*dma_write)(void *owner, u64 addr, const void *buf, u64 len);
 	void *owner;
 
-	u64 offered;	      /* feature bits of the device */
+	u64 offered; /* feature bits of the device */
 	unsigned queues;
 	u16 queue_max[VIRTIO_QUEUES];
 
@@ -108,7 +108,8 @@ struct virtio_chain {
 	struct virtio_buf buf[VIRTIO_CHAIN_MAX];
 };
 
-void virtio_init(struct virtio *v, const struct virtio_type *type, struct device *dev, u64 features);
+void virtio_init(struct virtio *v, const struct virtio_type *type, struct device *dev,
+		 u64 features);
 unsigned virtio_add_queue(struct virtio *v, u16 max); /* returns its number */
 void virtio_reset(struct virtio *v);
 bool virtio_post_load(struct virtio *v);
@@ -131,13 +132,14 @@ void virtq_unpop(struct virtio *v, unsigned q);
 /* Gives a chain back with `written` bytes in its writable part, and interrupts if asked for. */
 void virtq_push(struct virtio *v, unsigned q, u16 head, u32 written);
 void virtq_signal(struct virtio *v, unsigned q);
-/* Serves the chains of queue q, each by `serve`, which sets *written and returns what the work cost.
- * Once the budget is spent the rest waits for a timer, which then calls the type's notify. */
+/* Serves the chains of queue q, each by `serve`, which sets *written and returns what the work
+ * cost. Once the budget is spent the rest waits for a timer, which then calls the type's notify. */
 void virtio_serve(struct virtio *v, unsigned q, u64 budget,
 		  u64 (*serve)(struct virtio *v, const struct virtio_chain *c, u32 *written));
-/* Copies between the chain's readable/writable part, from byte offset on, and buf. Returns the bytes
- * copied: less than len at the end of the chain or outside RAM. */
-u64 virtio_chain_read(struct virtio *v, const struct virtio_chain *c, u64 offset, void *buf, u64 len);
+/* Copies between the chain's readable/writable part, from byte offset on, and buf. Returns the
+ * bytes copied: less than len at the end of the chain or outside RAM. */
+u64 virtio_chain_read(struct virtio *v, const struct virtio_chain *c, u64 offset, void *buf,
+		      u64 len);
 u64 virtio_chain_write(struct virtio *v, const struct virtio_chain *c, u64 offset, const void *buf,
 		       u64 len);
 

@@ -49,6 +49,13 @@ const u8 *physmem_read_ptr(const struct physmem *m, u64 paddr)
 	return p;
 }
 
+bool physmem_touched(const struct physmem *m, u64 page)
+{
+	unsigned char resident = 1;
+
+	return mincore(m->ram + (page << PAGE_SHIFT), PAGE_SIZE, &resident) || resident & 1;
+}
+
 bool physmem_is_ram(const struct physmem *m, u64 paddr, u64 len)
 {
 	if (paddr + len < paddr)

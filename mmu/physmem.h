@@ -55,6 +55,8 @@ static inline u8 *physmem_flags(const struct physmem *m, const u8 *host)
 
 /* Host address for reading only: RAM or ROM, else NULL. */
 const u8 *physmem_read_ptr(const struct physmem *m, u64 paddr);
+/* False: the RAM page (counted from the start of the reservation) was never touched, so is zero. */
+bool physmem_touched(const struct physmem *m, u64 page);
 /* True if [paddr, paddr+len) is all RAM. */
 bool physmem_is_ram(const struct physmem *m, u64 paddr, u64 len);
 

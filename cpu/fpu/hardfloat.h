@@ -6,7 +6,8 @@
  *
  * The host thread must be in round-to-nearest without flush-to-zero (the C
  * default), and the including file must be compiled with -ffp-contract=off and
- * without -ffast-math: gcc knows no pragma for it.
+ * without -ffast-math: gcc knows no pragma for it. -fno-math-errno makes the
+ * square roots single instructions; otherwise link with -lm.
  */
 #ifndef CPU_FPU_HARDFLOAT_H
 #define CPU_FPU_HARDFLOAT_H

@@ -109,7 +109,8 @@ static u64 store(struct fp_env *env, struct sf_format f, struct f80 a)
 	struct f80 nan;
 
 	if (sf80_special(env, a, a, &nan))
-		return sf_infinity(f, nan.se >> 15) | (nan.sig & ~SF80_INTEGER) >> (63 - f.frac_bits);
+		return sf_infinity(f, nan.se >> 15) |
+		       (nan.sig & ~SF80_INTEGER) >> (63 - f.frac_bits);
 	if (n.kind == SF_INF)
 		return sf_infinity(f, n.sign);
 	if (n.kind == SF_ZERO)

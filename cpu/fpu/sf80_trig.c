@@ -11,7 +11,7 @@
 /* pi / 2 of 66 bits, times 2^65. */
 #define HALF_PI66 ((u128)3 << 64 | 0x243f6a8885a308d3)
 
-/* Below this exponent the processor takes x for sin(x) and 1 for cos(x), in every rounding. */
+/* Below this exponent a processor takes x for sin, tan, arctan and 1 for cos, in every rounding. */
 #define TINY_EXPONENT (-68)
 
 /* sin and cos of |x| - quadrant * pi / 2, which is at most pi / 4 away from 0. */
@@ -175,6 +175,8 @@ static struct sf_wide arctan_of(struct sf_wide q)
 {
 	unsigned index = 0;
 
+	if (q.exp < TINY_EXPONENT)
+		return q;
 	if (q.exp >= -6)
 		index = (unsigned)((q.sig >> (121 - q.exp)) + 1) / 2;
 	struct sf_wide d = q;
@@ -240,5 +242,9 @@ struct f80 sf80_patan(struct fp_env *env, struct f80 x, struct f80 y)
 		if (eighths == 3)
 			w = wide_sum(wide_scale(WIDE_PI, -1), wide_scale(WIDE_PI, -2));
 	}
-	return sf80_finish(env, wide_inexact(wide_negate(w, ny.sign)), 64);
+	if (w.exp >= TINY_EXPONENT)
+		w = wide_inexact(w);
+	r = sf80_finish(env, wide_negate(w, ny.sign), 64);
+	env->flags |= FP_PE | (w.exp < SF80_EMIN ? FP_UE : 0);
+	return r;
 }

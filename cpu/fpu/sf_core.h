@@ -115,7 +115,8 @@ static ATTR_ALWAYS_INLINE bool sf_round_up(u8 round, bool sign, bool odd, u64 re
 }
 
 /* Round to prec (1..64) significant bits counted from bit 127. */
-static ATTR_ALWAYS_INLINE struct sf_rounded sf_round_sig(u128 sig, s32 exp, bool sign, unsigned prec, u8 round)
+static ATTR_ALWAYS_INLINE struct sf_rounded sf_round_sig(u128 sig, s32 exp, bool sign,
+							 unsigned prec, u8 round)
 {
 	u64 hi = (u64)(sig >> 64), lo = (u64)sig;
 	u64 unit = 1ull << (64 - prec);

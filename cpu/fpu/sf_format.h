@@ -79,7 +79,8 @@ static ATTR_ALWAYS_INLINE u64 sf_pack(struct sf_format f, bool sign, s32 exp, u6
 	return sf_sign_bit(f, sign) | biased << f.frac_bits | frac;
 }
 
-static ATTR_ALWAYS_INLINE struct sf_num sf_operand(const struct fp_env *env, struct sf_format f, u64 v)
+static ATTR_ALWAYS_INLINE struct sf_num sf_operand(const struct fp_env *env, struct sf_format f,
+						   u64 v)
 {
 	struct sf_num n = sf_unpack(f, v);
 

@@ -235,7 +235,10 @@ struct f80 sf80_yl2x(struct fp_env *env, struct f80 x, struct f80 y);
 struct f80 sf80_yl2xp1(struct fp_env *env, struct f80 x, struct f80 y);
 /* FPATAN: x = ST(0), y = ST(1); arctan(y / x). */
 struct f80 sf80_patan(struct fp_env *env, struct f80 x, struct f80 y);
-/* True is C2: |x| >= 2^63, nothing is computed and the results are not written. */
+/*
+ * True is C2: |x| >= 2^63, nothing is computed and the results are not written.
+ * Over the tangent FPTAN pushes 1.0, or the result once more when it is a NaN.
+ */
 bool sf80_sin(struct fp_env *env, struct f80 x, struct f80 *sin);
 bool sf80_cos(struct fp_env *env, struct f80 x, struct f80 *cos);
 bool sf80_sincos(struct fp_env *env, struct f80 x, struct f80 *sin, struct f80 *cos);

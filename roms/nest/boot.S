@@ -1,10 +1,12 @@
 /*
  * Where nest starts.
  *
- * start32: on the bare machine, from a multiboot 1 loader: 32-bit protected mode, EAX = 2BADB002h, EBX = multiboot
- *          information. Builds identity page tables and goes to 64-bit mode.
- * guest_start: every other level, from the hypervisor below, which is nest too: 64-bit mode, the same page tables;
- *          RDI = number of this level, RSI = depth and in its upper half options, RDX = end of memory.
+ * start32:     on the bare machine, from a multiboot 1 loader: 32-bit protected mode,
+ *              EAX = 2BADB002h, EBX = multiboot information. Builds identity page tables and goes
+ *              to 64-bit mode.
+ * guest_start: at every other level, from the hypervisor below, which is nest too: 64-bit mode, the
+ *              same page tables; RDI = number of this level, RSI = depth, and options in its upper
+ *              half, RDX = end of memory.
  *
  * Specification: "Multiboot Specification version 0.6.96"; SDM vol. 3, "Initializing IA-32e Mode".
  */

@@ -1,11 +1,11 @@
 /*
- * The processor that our guest sees: the capability MSRs that we answer. We offer what this file's sums say and
- * nothing else, so a guest's VMCS never asks for more than the rest of nest can do.
+ * The processor that our guest sees: the capability MSRs that we answer. We offer what this file's
+ * sums say and nothing else, so a guest's VMCS never asks for more than the rest of nest can do.
  * SDM vol. 3, appendix "VMX Capability Reporting Facility".
  *
- * HLT exiting and unconditional I/O exiting are reported as bits that must be 1, and there are no MSR bitmaps and no
- * CR3-target values: hence every exit of our guest's guest is one that our guest wants, except an EPT violation that
- * its own EPT has an answer to.
+ * HLT exiting and unconditional I/O exiting are reported as bits that must be 1, and there are no
+ * MSR bitmaps and no CR3-target values: hence every exit of our guest's guest is one that our guest
+ * wants, except an EPT violation that its own EPT has an answer to.
  */
 #include "level.h"
 
@@ -44,7 +44,8 @@ void capabilities_offer(struct level *l)
 	offered->primary = must_and_may(TRUE_DEFAULT1_PRIMARY | always,
 					DEFAULT1_PRIMARY | PRIMARY_ACTIVATE_SECONDARY_CONTROLS);
 	offered->secondary = must_and_may(0, secondary);
-	offered->exit = must_and_may(TRUE_DEFAULT1_EXIT, DEFAULT1_EXIT | EXIT_HOST_ADDRESS_SPACE_SIZE);
+	offered->exit =
+		must_and_may(TRUE_DEFAULT1_EXIT, DEFAULT1_EXIT | EXIT_HOST_ADDRESS_SPACE_SIZE);
 	offered->entry = must_and_may(TRUE_DEFAULT1_ENTRY, DEFAULT1_ENTRY | ENTRY_IA32E_MODE_GUEST);
 	offered->misc = l->shadowing ? MISC_VMWRITE_ANY_FIELD : 0;
 	offered->cr0_fixed0 = l->has.cr0_fixed0;
@@ -53,8 +54,8 @@ void capabilities_offer(struct level *l)
 	offered->cr4_fixed1 = l->has.cr4_fixed1;
 	offered->vmcs_enum = highest_field_index();
 	/* large pages even when ours are small: composing cuts them up */
-	offered->ept_vpid = EPT_CAP_4_LEVELS | EPT_CAP_WRITE_BACK | EPT_CAP_2M_PAGES | EPT_CAP_INVEPT |
-			    EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL;
+	offered->ept_vpid = EPT_CAP_4_LEVELS | EPT_CAP_WRITE_BACK | EPT_CAP_2M_PAGES |
+			    EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL;
 	if (secondary & SECONDARY_ENABLE_VPID)
 		offered->ept_vpid |= EPT_CAP_INVVPID | EPT_CAP_INVVPID_SINGLE | EPT_CAP_INVVPID_ALL;
 }

@@ -1,6 +1,6 @@
 /*
- * What the innermost level is there for: a computation whose result is known. The primes below 200000, by the sieve
- * of Eratosthenes: there are 17984.
+ * What the innermost level is there for: a computation whose result is known. The primes below
+ * 200000, by the sieve of Eratosthenes: there are 17984.
  */
 #include "level.h"
 

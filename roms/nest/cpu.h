@@ -24,7 +24,8 @@ typedef uint64_t u64;
 #define CR4_VMXE BIT(13)
 #define RFLAGS_FIXED BIT(1)
 
-/* Selectors in the GDT that tables.c builds; boot.S starts with the same first three descriptors. */
+/* Selectors in the GDT that tables.c builds; boot.S starts with the same first three descriptors.
+ */
 #define CODE_SELECTOR 0x08
 #define DATA_SELECTOR 0x10
 #define TSS_SELECTOR 0x18
@@ -61,7 +62,8 @@ static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
 {
 	struct cpuid r;
 
-	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
 			 : "a"(leaf), "c"(subleaf));
 	return r;
 }

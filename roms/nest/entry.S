@@ -1,8 +1,9 @@
 /*
  * The two doors between a hypervisor and its guest, and the exception stubs.
  *
- * A VM exit loads RSP with the end of level.gpr[] (HOST_RSP): sixteen pushes put the guest's registers into it, and
- * RSP is then the address of struct level. HOST_RIP is vm_exit. SDM vol. 3, "VM Entries" and "VM Exits".
+ * A VM exit loads RSP with the end of level.gpr[] (HOST_RSP): sixteen pushes put the guest's
+ * registers into it, and RSP is then the address of struct level. HOST_RIP is vm_exit. SDM vol. 3,
+ * "VM Entries" and "VM Exits".
  */
 	.text
 	.global vm_exit
@@ -67,7 +68,7 @@ vm_launch:
 	xorl %eax, %eax
 	jmp enter
 
-	/* Stub n, 16 bytes each: pushes a zero where the processor pushes no error code, then the vector. */
+	/* Stub n, 16 bytes each: a zero where the processor pushes no error code, then the vector */
 	.align 16
 	.global exception_stubs
 exception_stubs:

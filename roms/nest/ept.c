@@ -1,10 +1,10 @@
 /*
  * EPT, ours and our guest's. SDM vol. 3, "The Extended Page Table Mechanism (EPT)".
  *
- * Our guest runs on ept01: its memory is ours from GUEST_BASE on. The guest's guest runs on ept02, which goes from
- * the innermost addresses to ours in one step: the guest's own EPT (EPT12) followed by ept01. Both start empty and
- * are filled page by page, by the EPT violations.
- * Left out: accessed and dirty flags, execute-only pages, memory types other than write-back in our own tables,
+ * Our guest runs on ept01: its memory is ours from GUEST_BASE on. The guest's guest runs on ept02,
+ * which goes from the innermost addresses to ours in one step: the guest's own EPT (EPT12) followed
+ * by ept01. Both start empty and are filled page by page, by the EPT violations. Left out: accessed
+ * and dirty flags, execute-only pages, memory types other than write-back in our own tables,
  * 5-level walks; none of them is offered to the guest.
  */
 #include "level.h"
@@ -113,8 +113,8 @@ bool ept_fill(struct level *l, u64 address)
 }
 
 /*
- * EPT violation of the guest's guest, at an address that EPT12 translates. The page is the largest that EPT12 and
- * ours both allow. False: EPT12 leads out of the guest's memory.
+ * EPT violation of the guest's guest, at an address that EPT12 translates. The page is the largest
+ * that EPT12 and ours both allow. False: EPT12 leads out of the guest's memory.
  */
 bool ept_compose(struct level *l, u64 ept02, u64 address, const struct ept_walk *walk)
 {

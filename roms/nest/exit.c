@@ -1,15 +1,17 @@
 /*
- * VM exits: the first look at each, and the answers that have nothing to do with nesting. SDM vol. 3, "VM Exits",
- * "Instructions That Cause VM Exits", "Exit Qualification".
+ * VM exits: the first look at each, and the answers that have nothing to do with nesting.
+ * SDM vol. 3, "VM Exits", "Instructions That Cause VM Exits", "Exit Qualification".
  *
- * An exit comes either from our guest (vmcs01 is current) or from its guest (l->running: a vmcs02 is current). The
- * second kind goes to nested_exit(), and so do our guest's VMX instructions to nested_instruction().
- * Left out: events during delivery (IDT vectoring), interruptibility after STI and MOV SS, INS and OUTS, the MOVs
- * to CR8 and the debug registers. A guest that does one of these stops with a line that says so.
+ * An exit comes either from our guest (vmcs01 is current) or from its guest (l->running: a vmcs02
+ * is current). The second kind goes to nested_exit(), and so do our guest's VMX instructions to
+ * nested_instruction().
+ * Left out: interrupts (RFLAGS.IF stays 0), exits in the middle of event delivery, blocking by STI
+ * and MOV SS. An exit that has no answer here (INS, CLTS, a triple fault ...) ends the run with a
+ * line that says which.
  */
 #include "level.h"
 
-#define IO_SIZE(q) (((q) & 7) + 1)
+#define IO_SIZE(q) (((q)&7) + 1)
 #define IO_IN BIT(3)
 #define IO_STRING BIT(4)
 #define COM1_DATA 0x3f8
@@ -26,7 +28,8 @@
 
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
 
-/* A general-purpose register of the guest by the number that instructions and exit qualifications use. */
+/* A general-purpose register of the guest by the number that instructions and exit qualifications
+ * use. */
 u64 guest_register(struct level *l, u64 number)
 {
 	return number == RSP ? vmcs_get(l, GUEST_RSP) : l->gpr[number];
@@ -55,13 +58,16 @@ void inject_exception(struct level *l, u32 vector, bool has_error_code)
 
 static _Noreturn void exit_unexpected(struct level *l, u64 reason)
 {
-	fatal(l, "exit \"%s\" (0x%lx) of level %u%s, qualification 0x%lx, RIP 0x%lx, guest-physical 0x%lx",
-	      exit_reason_name(reason), reason, l->number + 1, l->running ? " or deeper" : "",
-	      vmcs_get(l, EXIT_QUALIFICATION), vmcs_get(l, GUEST_RIP),
-	      vmcs_get(l, GUEST_PHYSICAL_ADDRESS));
+	u32 has = exit_reason_information(reason);
+
+	fatal(l, "exit \"%s\" (0x%lx) of level %u, qualification 0x%lx, RIP 0x%lx, address 0x%lx",
+	      exit_reason_name(reason), reason, l->number + 1,
+	      has & HAS_QUALIFICATION ? vmcs_get(l, EXIT_QUALIFICATION) : 0, vmcs_get(l, GUEST_RIP),
+	      has & HAS_ADDRESSES ? vmcs_get(l, GUEST_PHYSICAL_ADDRESS) : 0);
 }
 
-/* Ask our own processor, and be a hypervisor with VMX on offer. From level 2 on this CPUID is an exit again. */
+/* Ask our own processor, and be a hypervisor with VMX on offer. From level 2 on this CPUID is an
+ * exit again. */
 static void exit_cpuid(struct level *l)
 {
 	u32 leaf = (u32)l->gpr[RAX];

@@ -1,6 +1,7 @@
 /*
- * One level of the tower: everything that nest knows, in one structure. Every level has its own, at the same address
- * of its own memory. The files and what each offers to the others are declared below it.
+ * One level of the tower: everything that nest knows, in one structure. Every level has its own, at
+ * the same address of its own memory. The files and what each offers to the others are declared
+ * below it.
  */
 #ifndef NEST_LEVEL_H
 #define NEST_LEVEL_H
@@ -10,10 +11,11 @@
 #define MAX_DEPTH 12
 #define PAGE_2M BIT(21)
 
-/* A level keeps its first 2 MiB for itself and gives all memory above to its guest, which sees it from 0. */
+/* A level keeps its first 2 MiB for itself and gives all memory above to its guest, which sees it
+ * from 0. */
 #define GUEST_BASE PAGE_2M
 
-#define OPTION_CLOCK BIT(0)	/* clock=1: measure and print ticks */
+#define OPTION_CLOCK BIT(0)	   /* clock=1: measure and print ticks */
 #define OPTION_NO_SHADOWING BIT(1) /* shadow=0: do as if there were no VMCS shadowing */
 
 #define MAX_REGIONS 64
@@ -36,42 +38,45 @@ enum vmcs_slot {
 #define SLOT_WORDS 2
 _Static_assert(SLOT_COUNT <= 64 * SLOT_WORDS, "one bit for each VMCS field");
 
-/* A VMCS of our guest: what the guest put into it (VMCS12), and what stands for it in our own memory. */
+/* A VMCS of our guest: what the guest put into it (VMCS12), and what stands for it here. */
 struct vmcs12 {
 	bool used;
-	u64 region;		 /* where the guest keeps it (guest-physical) */
-	bool is_shadow;		 /* guest made it a shadow VMCS: all of its fields are in shadow_region */
-	bool launched;		 /* launch state as the guest sees it */
-	bool vmcs02_launched;	 /* launch state of vmcs02 */
-	bool shadowing;		 /* guest lets its own guest use a shadow VMCS */
-	u64 shadow_region;	 /* shadow VMCS that serves the guest's VMREAD and VMWRITE; 0: none */
-	u64 vmcs02;		 /* the VMCS that runs the guest's guest; 0: not yet */
-	u64 ept02;		 /* its EPT: guest's EPT composed with ours; 0: not yet */
+	u64 region;	/* where the guest keeps it (guest-physical) */
+	bool is_shadow; /* guest made it a shadow VMCS: all of its fields are in shadow_region */
+	bool launched;	/* launch state as the guest sees it */
+	bool vmcs02_launched; /* launch state of vmcs02 */
+	bool checked;	      /* controls and host state are valid, and unchanged since */
+	bool shadowing;	      /* guest lets its own guest use a shadow VMCS */
+	u64 shadow_region;    /* shadow VMCS that serves the guest's VMREAD and VMWRITE; 0: none */
+	u64 vmcs02;	      /* the VMCS that runs the guest's guest; 0: not yet */
+	u64 ept02;	      /* its EPT: guest's EPT composed with ours; 0: not yet */
 	u64 field[SLOT_COUNT];
-	u64 valid[SLOT_WORDS];	 /* field[] is current; otherwise vmcs02 has the value */
-	u64 dirty[SLOT_WORDS];	 /* field[] was written and has not gone into vmcs02 */
+	u64 valid[SLOT_WORDS]; /* field[] is current; otherwise vmcs02 has the value */
+	u64 dirty[SLOT_WORDS]; /* field[] was written and has not gone into vmcs02 */
 };
 
-/* Values of the capability MSRs; those of our processor, and those of the processor that we are to our guest. */
+/* Capability MSRs: those of our processor, or those of the processor that we are to our guest. */
 struct vmx_capabilities {
 	u64 basic, misc, cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1, vmcs_enum, ept_vpid;
-	u64 pin, primary, secondary, exit, entry; /* low half: bits that must be 1, high half: that may be 1 */
+	/* low half: bits that must be 1, high half: bits that may be 1 */
+	u64 pin, primary, secondary, exit, entry;
 };
 
 struct level_report {
-	u32 handled[EXIT_REASON_COUNT];	   /* exits that this level answered itself */
-	u32 passed_on[EXIT_REASON_COUNT];  /* exits of deeper levels, given to our guest that asked for them */
-	u64 ticks;			   /* TSC ticks that one CPUID costs here */
-	u64 answer;			   /* innermost level only */
+	u32 handled[EXIT_REASON_COUNT];	  /* exits that this level answered itself */
+	u32 passed_on[EXIT_REASON_COUNT]; /* exits of deeper levels that its guest wanted */
+	u64 ticks;			  /* TSC ticks that one CPUID costs here */
+	u64 answer;			  /* innermost level only */
 	bool innermost, right;
 };
 
 struct level {
-	u64 gpr[16];	/* guest's registers in the order of their encodings; entry.S wants them first */
+	u64 gpr[16];	/* guest's, in the order of their encodings; entry.S wants them first */
 	u32 number;	/* 1 on the bare machine */
 	u32 depth;	/* number of the innermost level */
 	u64 options;	/* OPTION_ bits, the same for all levels */
 	u64 memory_end; /* of this level's memory */
+	u64 start;	/* TSC at the start */
 
 	/* as a hypervisor */
 	struct vmx_capabilities has;
@@ -81,7 +86,7 @@ struct level {
 	bool vmcs01_launched;
 	u64 loaded;	   /* region of the current VMCS */
 	u64 ept01;	   /* EPT of our guest */
-	u64 vmread_bitmap; /* which VMREAD and VMWRITE of our guest exit in spite of shadowing; one page for both */
+	u64 shadow_bitmap; /* page of the VMREAD bitmap, which is the VMWRITE bitmap too */
 	u32 vpids;	   /* VPIDs given out */
 
 	/* as a processor with VMX for the guest */
@@ -91,7 +96,7 @@ struct level {
 	u8 guest_line_control; /* of its serial port */
 	u64 vmxon_region;      /* NO_VMCS: guest is not in VMX operation */
 	struct vmcs12 *current;
-	struct vmcs12 *running;	    /* guest's guest is running in this one; NULL: the guest itself is */
+	struct vmcs12 *running;	    /* the guest's guest runs, in this one; NULL: the guest does */
 	struct vmcs12 *host_loaded; /* its host state is what vmcs01 holds as guest state */
 	struct vmcs12 region[MAX_REGIONS];
 
@@ -137,7 +142,8 @@ void serial_init(void);
 void serial_drain(void);
 void print_char(struct level *l, char c);
 void print(struct level *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
-_Noreturn void fatal(struct level *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void fatal(struct level *l, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 _Noreturn void fail(struct level *l, u8 value);
 u64 hypercall(enum hypercall number, u64 a, u64 b);
 
@@ -234,6 +240,7 @@ void nested_entry_failed(struct level *l, u64 error);
 /* vmcs12.c */
 struct vmcs12 *vmcs12_find(struct level *l, u64 region);
 int vmcs_slot(u64 field);
+void vmcs12_shadow_bitmap_build(struct level *l);
 bool vmcs_slot_is_host(int slot);
 u64 vmcs12_read(struct level *l, struct vmcs12 *v, int slot);
 void vmcs12_write(struct level *l, struct vmcs12 *v, int slot, u64 value);

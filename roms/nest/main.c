@@ -1,6 +1,7 @@
 /*
- * The life of a level: find out who we are, then either compute (the innermost) or run ourselves as a guest; at the
- * end hand the report down, or, on the bare machine, print it and switch the machine off.
+ * The life of a level: find out who we are, then either compute (the innermost) or run ourselves as
+ * a guest; at the end hand the report down, or, on the bare machine, print it and switch the
+ * machine off.
  */
 #include "level.h"
 
@@ -61,7 +62,8 @@ static void read_multiboot(struct level *l, const struct multiboot_information *
 		fatal(l, "%u levels need %u MiB of memory", l->depth, l->depth * 2);
 }
 
-/* S5 by the ACPI PM1a control register of PC emulators (3 places), or the string that Bochs waits for. */
+/* S5 by the ACPI PM1a control register of PC emulators (3 places), or the string that Bochs waits
+ * for. */
 static _Noreturn void power_off(void)
 {
 	serial_drain();
@@ -80,6 +82,8 @@ void level_finish(struct level *l)
 		report_print(l);
 		if (!l->report[l->depth].right)
 			fatal(l, "the answer of level %u is wrong", l->depth);
+		if (l->options & OPTION_CLOCK)
+			print(l, "%lu ticks in all\n", rdtsc() - l->start);
 		print(l, "nest: %u levels, the answer is right\n", l->depth);
 		power_off();
 	}
@@ -121,6 +125,7 @@ void nest_main(u64 number, u64 argument, u64 memory_end)
 	struct level *l = &the_level;
 
 	l->number = (u32)number;
+	l->start = rdtsc();
 	tables_init(l);
 	serial_init();
 	if (number == 1) {

@@ -1,9 +1,9 @@
 /*
  * Memory: our page pool, and our guest's memory seen from here.
  *
- * The guest's physical address a is our address a + GUEST_BASE, up to the end of our memory. The guest's linear
- * addresses go through its page tables (SDM vol. 3, "4-Level Paging"). Left out: access rights (the guest runs at
- * CPL 0), accessed flags, paging modes other than 4-level.
+ * The guest's physical address a is our address a + GUEST_BASE, up to the end of our memory. The
+ * guest's linear addresses go through its page tables (SDM vol. 3, "4-Level Paging"). Left out:
+ * access rights (the guest runs at CPL 0), accessed flags, paging modes other than 4-level.
  */
 #include "level.h"
 
@@ -72,7 +72,8 @@ static void *guest_linear_pointer(struct level *l, u64 linear, u64 size)
 	return guest_translate(l, linear, &address) ? guest_pointer(l, address, size) : NULL;
 }
 
-/* Up to 16 bytes, so two pages at most. False: the guest gets no data, and should get a page fault. */
+/* Up to 16 bytes, so two pages at most. False: the guest gets no data, and should get a page fault.
+ */
 static bool guest_copy_linear(struct level *l, u64 linear, u8 *data, u64 size, bool write)
 {
 	while (size) {

@@ -1,14 +1,15 @@
 /*
- * Running our guest's guest: VM entry and VM exit as our guest's processor would do them. SDM vol. 3, "VM Entries",
- * "VM Exits", "Loading Host State".
+ * Running our guest's guest: VM entry and VM exit as our guest's processor would do them.
+ * SDM vol. 3, "VM Entries", "VM Exits", "Loading Host State".
  *
  *   nested_enter  our guest executed VMLAUNCH or VMRESUME: run its guest in VMCS02
- *   nested_exit   its guest has exited: answer it here (an EPT violation that both EPTs together can resolve), or
- *                 pass it on to our guest, which then finds itself at its HOST_RIP
+ *   nested_exit   its guest has exited: answer it here (an EPT violation that both EPTs together
+ *                 resolve), or pass it on to our guest, which then finds itself at its HOST_RIP
  *
- * Left out, because our guest is this very program: between its VM exit and its next VM entry it loads no segment
- * register and no descriptor table, so its host state is loaded again only when it has changed the host area of
- * its VMCS; RIP, RSP and RFLAGS always. MSR areas are not offered (a count other than 0 fails the entry).
+ * Left out, because our guest is this very program: between its VM exit and its next VM entry it
+ * loads no segment register and no descriptor table, so its host state is loaded again only when it
+ * has changed the host area of its VMCS; RIP, RSP and RFLAGS always. MSR areas are not offered (a
+ * count other than 0 fails the entry).
  */
 #include "level.h"
 
@@ -30,14 +31,16 @@ void nested_enter(struct level *l, struct vmcs12 *v)
 	l->running = v;
 }
 
-/* Our guest's processor loads the host state of a VMCS of our guest: it becomes guest state of vmcs01. */
+/* The host state of a VMCS of our guest becomes what our guest runs with: state of vmcs01. */
 static void host_state_load(struct level *l, struct vmcs12 *v)
 {
 	const u64 *field = v->field;
-	static const u8 selectors[] = {SLOT_HOST_ES_SELECTOR, SLOT_HOST_SS_SELECTOR, SLOT_HOST_DS_SELECTOR,
-				       SLOT_HOST_FS_SELECTOR, SLOT_HOST_GS_SELECTOR};
-	static const u16 data_selectors[] = {GUEST_ES_SELECTOR, GUEST_SS_SELECTOR, GUEST_DS_SELECTOR,
-					     GUEST_FS_SELECTOR, GUEST_GS_SELECTOR};
+	static const u8 selectors[] = {SLOT_HOST_ES_SELECTOR, SLOT_HOST_SS_SELECTOR,
+				       SLOT_HOST_DS_SELECTOR, SLOT_HOST_FS_SELECTOR,
+				       SLOT_HOST_GS_SELECTOR};
+	static const u16 data_selectors[] = {GUEST_ES_SELECTOR, GUEST_SS_SELECTOR,
+					     GUEST_DS_SELECTOR, GUEST_FS_SELECTOR,
+					     GUEST_GS_SELECTOR};
 
 	vmcs_set_flat_segments(l, field[SLOT_HOST_CS_SELECTOR], 0, field[SLOT_HOST_TR_SELECTOR]);
 	for (u32 i = 0; i < sizeof(selectors); i++)
@@ -89,10 +92,10 @@ static void pass_on(struct level *l, struct vmcs12 *v)
 }
 
 /*
- * EPT violation of our guest's guest. The address goes through our guest's EPT first; if that has an answer, the
- * violation was only a hole in our ept02.
+ * EPT violation of our guest's guest. The address goes through our guest's EPT first; if that has
+ * an answer, the violation was only a hole in our ept02.
  */
-static bool nested_ept_violation(struct level *l, struct vmcs12 *v)
+static void nested_ept_violation(struct level *l, struct vmcs12 *v)
 {
 	u64 address = vmcs_get(l, GUEST_PHYSICAL_ADDRESS);
 	u64 qualification = vmcs_get(l, EXIT_QUALIFICATION);
@@ -101,13 +104,12 @@ static bool nested_ept_violation(struct level *l, struct vmcs12 *v)
 
 	if (walk.present && !(access & ~walk.rights) && ept_compose(l, v->ept02, address, &walk)) {
 		count_exit(l->report[l->number].handled, EXIT_EPT_VIOLATION);
-		return true;
+		return;
 	}
 	/* what the guest is told about rights is what its own tables say */
 	vmcs12_record_exit(l, v, walk.valid ? EXIT_EPT_VIOLATION : EXIT_EPT_MISCONFIGURATION);
 	v->field[SLOT_EXIT_QUALIFICATION] = (qualification & ~0x38ull) | walk.rights << 3;
 	pass_on(l, v);
-	return true;
 }
 
 void nested_exit(struct level *l, u64 reason)
@@ -116,8 +118,8 @@ void nested_exit(struct level *l, u64 reason)
 
 	if (!(reason & EXIT_REASON_ENTRY_FAILURE))
 		v->launched = v->vmcs02_launched = true;
-	if (reason == EXIT_EPT_VIOLATION && nested_ept_violation(l, v))
-		return;
+	if (reason == EXIT_EPT_VIOLATION)
+		return nested_ept_violation(l, v);
 	vmcs12_record_exit(l, v, reason);
 	pass_on(l, v);
 }

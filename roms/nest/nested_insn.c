@@ -1,9 +1,10 @@
 /*
- * The VMX instructions of our guest, each of which is a VM exit. SDM vol. 3, "VMX Instruction Reference" (the order
- * of the checks), "Format of the VM-Exit Instruction-Information Field", "VM Instruction Error Numbers".
+ * The VMX instructions of our guest, each of which is a VM exit. SDM vol. 3, "VMX Instruction
+ * Reference" (the order of the checks), "Format of the VM-Exit Instruction-Information Field", "VM
+ * Instruction Error Numbers".
  *
- * Left out: #GP for CPL > 0 and #UD in other modes than 64-bit (our guest is always at CPL 0 in 64-bit mode), the
- * dual-monitor treatment.
+ * Left out: #GP for CPL > 0 and #UD in other modes than 64-bit (our guest is always at CPL 0 in
+ * 64-bit mode), the dual-monitor treatment.
  */
 #include "level.h"
 
@@ -14,7 +15,7 @@
 #define VECTOR_GP 13
 
 /* Fields of the instruction information. */
-#define INFO_SCALE(i) ((i) & 3)
+#define INFO_SCALE(i) ((i)&3)
 #define INFO_REG1(i) ((i) >> 3 & 15)
 #define INFO_IS_REGISTER(i) ((i) >> 10 & 1)
 #define INFO_SEGMENT(i) ((i) >> 15 & 7)
@@ -60,7 +61,8 @@ static u64 operand_address(struct level *l)
 
 static void page_fault(struct level *l)
 {
-	fatal(l, "page fault at an operand of a VMX instruction, RIP 0x%lx", vmcs_get(l, GUEST_RIP));
+	fatal(l, "page fault at an operand of a VMX instruction, RIP 0x%lx",
+	      vmcs_get(l, GUEST_RIP));
 }
 
 static u64 region_operand(struct level *l)
@@ -223,12 +225,31 @@ static bool entry_controls_valid(struct level *l, struct vmcs12 *v)
 	       !field[SLOT_ENTRY_MSR_LOAD_COUNT];
 }
 
+static bool canonical(u64 address)
+{
+	return address + BIT(47) < BIT(48);
+}
+
 static bool entry_host_state_valid(struct level *l, struct vmcs12 *v)
 {
+	static const u8 selectors[] = {SLOT_HOST_ES_SELECTOR, SLOT_HOST_CS_SELECTOR,
+				       SLOT_HOST_SS_SELECTOR, SLOT_HOST_DS_SELECTOR,
+				       SLOT_HOST_FS_SELECTOR, SLOT_HOST_GS_SELECTOR,
+				       SLOT_HOST_TR_SELECTOR};
+	static const u8 addresses[] = {SLOT_HOST_FS_BASE,	    SLOT_HOST_GS_BASE,
+				       SLOT_HOST_TR_BASE,	    SLOT_HOST_GDTR_BASE,
+				       SLOT_HOST_IDTR_BASE,	    SLOT_HOST_RIP,
+				       SLOT_HOST_IA32_SYSENTER_ESP, SLOT_HOST_IA32_SYSENTER_EIP};
 	const u64 *field = v->field;
 
+	for (u32 i = 0; i < sizeof(selectors); i++)
+		if (field[selectors[i]] & 7)
+			return false;
+	for (u32 i = 0; i < sizeof(addresses); i++)
+		if (!canonical(field[addresses[i]]))
+			return false;
 	return !(l->offered.cr0_fixed0 & ~field[SLOT_HOST_CR0]) &&
-	       !(l->offered.cr4_fixed0 & ~field[SLOT_HOST_CR4]) &&
+	       !(l->offered.cr4_fixed0 & ~field[SLOT_HOST_CR4]) && field[SLOT_HOST_CR4] & CR4_PAE &&
 	       field[SLOT_EXIT_CONTROLS] & EXIT_HOST_ADDRESS_SPACE_SIZE &&
 	       field[SLOT_HOST_CS_SELECTOR] && field[SLOT_HOST_TR_SELECTOR];
 }
@@ -245,12 +266,14 @@ static void insn_enter(struct level *l, bool launch)
 	}
 	if (v->launched == launch)
 		error = launch ? ERROR_VMLAUNCH_NOT_CLEAR : ERROR_VMRESUME_NOT_LAUNCHED;
-	else if (!entry_controls_valid(l, v))
+	else if (!v->checked && !entry_controls_valid(l, v))
 		error = ERROR_ENTRY_CONTROLS;
-	else if (!entry_host_state_valid(l, v))
+	else if (!v->checked && !entry_host_state_valid(l, v))
 		error = ERROR_ENTRY_HOST_STATE;
-	if (!error)
+	if (!error) {
+		v->checked = true;
 		return nested_enter(l, v);
+	}
 	vm_fail(l, error);
 	skip_instruction(l);
 }
@@ -268,7 +291,8 @@ static void insn_invept(struct level *l)
 	for (u32 i = 0; i < MAX_REGIONS; i++) {
 		struct vmcs12 *v = &l->region[i];
 
-		if (!v->ept02 || (type == INVALIDATE_SINGLE && v->field[SLOT_EPT_POINTER] != descriptor[0]))
+		if (!v->ept02 ||
+		    (type == INVALIDATE_SINGLE && v->field[SLOT_EPT_POINTER] != descriptor[0]))
 			continue;
 		ept_clear(v->ept02, 39);
 		vmx_invalidate_ept(l, ept_pointer(l, v->ept02));
@@ -276,7 +300,8 @@ static void insn_invept(struct level *l)
 	vm_succeed(l);
 }
 
-/* Each VMCS02 has a VPID of its own, whatever the guest's is: forgetting all of them is always enough. */
+/* Each VMCS02 has a VPID of its own, whatever the guest's is: forgetting all of them is always
+ * enough. */
 static void insn_invvpid(struct level *l)
 {
 	u64 type = guest_register(l, INFO_REG2(vmcs_get(l, EXIT_INSTRUCTION_INFORMATION)));

@@ -1,6 +1,6 @@
 /*
- * What each level counted, handed down to level 1 and printed as a tree. The names of the exits are the SDM's
- * (exit_reasons.def).
+ * What each level counted, handed down to level 1 and printed as a tree. The names of the exits are
+ * the SDM's (exit_reasons.def).
  */
 #include "level.h"
 
@@ -23,14 +23,16 @@ static const struct {
 
 const char *exit_reason_name(u64 reason)
 {
-	const char *text = (reason & 0xffff) < EXIT_REASON_COUNT ? exit_reasons[reason & 0xffff].text : NULL;
+	const char *text =
+		(reason & 0xffff) < EXIT_REASON_COUNT ? exit_reasons[reason & 0xffff].text : NULL;
 
 	return text ? text : "unknown";
 }
 
 u32 exit_reason_information(u64 reason)
 {
-	return (reason & 0xffff) < EXIT_REASON_COUNT ? exit_reasons[reason & 0xffff].information : 0;
+	return (reason & 0xffff) < EXIT_REASON_COUNT ? exit_reasons[reason & 0xffff].information
+						     : 0;
 }
 
 void count_exit(u32 *counts, u64 reason)

@@ -10,8 +10,9 @@ NEST_OBJCOPY ?= objcopy
 
 NEST_CFLAGS = -std=c11 -O2 -m64 -ffreestanding -mno-red-zone -mgeneral-regs-only -fno-pie \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -ffunction-sections \
-	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough -Werror
-NEST_LDFLAGS = -m64 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,--gc-sections \
+	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+	-Wimplicit-fallthrough -Werror
+NEST_LDFLAGS = -m64 -nostdlib -static -Wl,--build-id=none -Wl,--gc-sections \
 	-Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 
 NEST_SOURCES = boot.S entry.S main.c serial.c tables.c report.c compute.c mem.c ept.c vmx.c \

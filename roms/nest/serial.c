@@ -1,7 +1,8 @@
 /*
- * Text output. Level 1 has the serial port COM1 (16550, data sheet "PC16550D"), polled. Every other level asks the
- * level below to print whole lines (VMCALL), which costs one exit a line and not one a character.
- * Also the end that nobody wants: a line that says what failed, and the exit port of emulators (isa-debug-exit).
+ * Text output. Level 1 has the serial port COM1 (16550, data sheet "PC16550D"), polled. Every other
+ * level asks the level below to print whole lines (VMCALL), which costs one exit a line and not one
+ * a character. Also the end that nobody wants: a line that says what failed, and the exit port of
+ * emulators (isa-debug-exit).
  */
 #include "level.h"
 

@@ -1,7 +1,7 @@
 /*
- * GDT, TSS and IDT of a level. A host needs a TSS (VM entry checks the host's TR), and an IDT so that a fault of ours
- * says where it happened. SDM vol. 3, "Protected-Mode Memory Management", "64-Bit Mode Task Management",
- * "64-Bit Mode IDT". No interrupts: RFLAGS.IF stays 0 everywhere.
+ * GDT, TSS and IDT of a level. A host needs a TSS (VM entry checks the host's TR), and an IDT so
+ * that a fault of ours says where it happened. SDM vol. 3, "Protected-Mode Memory Management",
+ * "64-Bit Mode Task Management", "64-Bit Mode IDT". No interrupts: RFLAGS.IF stays 0 everywhere.
  */
 #include "level.h"
 
@@ -23,9 +23,12 @@ static void gdt_init(struct level *l)
 	l->gdt[TSS_SELECTOR / 8 + 1] = tss >> 32;
 	__asm__ volatile("lgdt %0" : : "m"(gdtr));
 	__asm__ volatile("pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:"
-			 : : "i"(CODE_SELECTOR) : "rax", "memory");
+			 :
+			 : "i"(CODE_SELECTOR)
+			 : "rax", "memory");
 	__asm__ volatile("movw %0, %%ds; movw %0, %%es; movw %0, %%ss; movw %0, %%fs; movw %0, %%gs"
-			 : : "r"((u16)DATA_SELECTOR));
+			 :
+			 : "r"((u16)DATA_SELECTOR));
 	__asm__ volatile("ltr %0" : : "r"((u16)TSS_SELECTOR));
 }
 

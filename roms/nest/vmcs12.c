@@ -1,11 +1,13 @@
 /*
- * The VMCSs of our guest (VMCS12) and what stands for them: a VMCS02 that the processor can run, and with VMCS
- * shadowing a shadow VMCS that serves the guest's own VMREADs and VMWRITEs without an exit.
+ * The VMCSs of our guest (VMCS12) and what stands for them: a VMCS02 that the processor can run,
+ * and with VMCS shadowing a shadow VMCS that serves the guest's own VMREADs and VMWRITEs without an
+ * exit.
  *
- * Which copy of a field counts? With shadowing, the fields of the roles HOT, LINK and INFO are in the shadow VMCS.
- * All others are in field[], except that guest state which the processor may have changed in VMCS02 is fetched
- * from there the first time the guest asks for it (valid[]), and what the guest has written goes to VMCS02 at the
- * next VM entry (dirty[]). So an exit that the guest answers by moving RIP moves four or five fields, not a hundred.
+ * Which copy of a field counts? With shadowing, the fields of the roles HOT, LINK and INFO are in
+ * the shadow VMCS. All others are in field[], except that guest state which the processor may have
+ * changed in VMCS02 is fetched from there the first time the guest asks for it (valid[]), and what
+ * the guest has written goes to VMCS02 at the next VM entry (dirty[]). So an exit that the guest
+ * answers by moving RIP moves a dozen fields, not a hundred.
  * SDM vol. 3, "Virtual-Machine Control Structures", "VMCS Types: Ordinary and Shadow".
  */
 #include "level.h"
@@ -23,7 +25,8 @@ static const u8 slot_role[SLOT_COUNT] = {
 };
 
 /* Width, type and the low five bits of the index: unique for every field in vmcs.def. */
-#define FOLD(encoding) (((encoding) >> 13 & 3) << 7 | ((encoding) >> 10 & 3) << 5 | ((encoding) >> 1 & 31))
+#define FOLD(encoding) \
+	(((encoding) >> 13 & 3) << 7 | ((encoding) >> 10 & 3) << 5 | ((encoding) >> 1 & 31))
 
 static const u8 slot_of_fold[512] = {
 #define VMCS_FIELD(name, encoding, role) [FOLD(encoding)] = SLOT_##name + 1,
@@ -47,6 +50,27 @@ int vmcs_slot(u64 field)
 
 	/* bit 0 selects the high half of a 64-bit field */
 	return slot >= 0 && slot_encoding[slot] == (field & ~1ull) ? slot : -1;
+}
+
+static bool role_in_shadow(enum role role)
+{
+	return role == HOT || role == LINK || role == INFO;
+}
+
+/*
+ * Which VMREADs and VMWRITEs of our guest exit although it has a shadow VMCS (bit set): those of
+ * the fields that are not in it. SDM vol. 3, "VMCS Shadowing Bitmap Addresses".
+ */
+void vmcs12_shadow_bitmap_build(struct level *l)
+{
+	u8 *bitmap;
+
+	l->shadow_bitmap = page_alloc(l);
+	bitmap = (u8 *)l->shadow_bitmap;
+	memset(bitmap, 0xff, PAGE_SIZE);
+	for (int slot = 0; slot < SLOT_COUNT; slot++)
+		if (role_in_shadow(slot_role[slot]))
+			bitmap[slot_encoding[slot] / 8] &= (u8)~BIT(slot_encoding[slot] % 8);
 }
 
 /* Host state but for RIP and RSP, which every exit loads anyway. */
@@ -80,9 +104,7 @@ struct vmcs12 *vmcs12_find(struct level *l, u64 region)
 
 static bool in_shadow(const struct vmcs12 *v, int slot)
 {
-	enum role role = slot_role[slot];
-
-	return v->is_shadow || (v->shadow_region && (role == HOT || role == LINK || role == INFO));
+	return v->is_shadow || (v->shadow_region && role_in_shadow(slot_role[slot]));
 }
 
 /* Visit another VMCS for one field; on return the current VMCS is again the one from before. */
@@ -127,15 +149,16 @@ void vmcs12_write(struct level *l, struct vmcs12 *v, int slot, u64 value)
 	v->field[slot] = value;
 	set_add(v->valid, slot);
 	set_add(v->dirty, slot);
+	v->checked = false;
 	if (slot_role[slot] == HOST)
 		l->host_loaded = NULL;
 }
 
-/* Before a VM entry: what has the guest written into its shadow VMCS? Current afterwards: that shadow VMCS. */
+/* Before a VM entry: what has the guest written into its shadow VMCS? Leaves that one current. */
 void vmcs12_take_shadow(struct level *l, struct vmcs12 *v)
 {
-	static const u8 writable[] = {SLOT_GUEST_RIP, SLOT_GUEST_RSP, SLOT_GUEST_RFLAGS, SLOT_GUEST_CR3,
-				      SLOT_VMCS_LINK_POINTER};
+	static const u8 writable[] = {SLOT_GUEST_RIP, SLOT_GUEST_RSP, SLOT_GUEST_RFLAGS,
+				      SLOT_GUEST_CR3, SLOT_VMCS_LINK_POINTER};
 
 	if (!v->shadow_region)
 		return;
@@ -151,7 +174,7 @@ void vmcs12_take_shadow(struct level *l, struct vmcs12 *v)
 	}
 }
 
-/* The shadow VMCS of the guest's guest is a shadow VMCS of our guest; the processor uses the one that stands for it. */
+/* What serves the guest's guest is a shadow VMCS of our guest; the processor gets ours for it. */
 static u64 link_pointer(struct level *l, struct vmcs12 *v)
 {
 	u64 link = v->field[SLOT_VMCS_LINK_POINTER];
@@ -167,7 +190,7 @@ static u64 link_pointer(struct level *l, struct vmcs12 *v)
 	return shadow->shadow_region;
 }
 
-/* Guest-physical address of a page that the processor itself will read. */
+/* A page of the guest that the processor itself will read. */
 static u64 page_of_guest(struct level *l, u64 address)
 {
 	void *page = guest_pointer(l, address & ~(PAGE_SIZE - 1), PAGE_SIZE);
@@ -221,14 +244,13 @@ void vmcs12_flush(struct level *l, struct vmcs12 *v)
 		vmcs_set(l, VMCS_LINK_POINTER, link_pointer(l, v));
 }
 
-/* Fields of an exit that are always there, and those that depend on the reason. */
+/* Guest state that goes with every exit, and exit information that depends on the reason. */
 static const u8 hot_slots[] = {SLOT_GUEST_RIP, SLOT_GUEST_RSP, SLOT_GUEST_RFLAGS, SLOT_GUEST_CR3};
 
 static const struct {
 	u8 slot;
 	u8 information;
 } information_slots[] = {
-	{SLOT_EXIT_QUALIFICATION, HAS_QUALIFICATION},
 	{SLOT_EXIT_INSTRUCTION_LENGTH, HAS_LENGTH},
 	{SLOT_EXIT_INSTRUCTION_INFORMATION, HAS_INFORMATION},
 	{SLOT_GUEST_PHYSICAL_ADDRESS, HAS_ADDRESSES},
@@ -248,6 +270,8 @@ void vmcs12_record_exit(struct level *l, struct vmcs12 *v, u64 reason)
 
 	v->valid[0] = v->valid[1] = 0;
 	v->field[SLOT_EXIT_REASON] = reason;
+	v->field[SLOT_EXIT_QUALIFICATION] =
+		information & HAS_QUALIFICATION ? vmcs_get(l, EXIT_QUALIFICATION) : 0;
 	/* an injected event is gone, in VMCS02 as well */
 	v->field[SLOT_ENTRY_INTERRUPTION_INFORMATION] &= ~BIT(31);
 	/* without a shadow VMCS the guest's VMREAD of anything but RIP fetches it */
@@ -263,7 +287,7 @@ void vmcs12_record_exit(struct level *l, struct vmcs12 *v, u64 reason)
 	}
 }
 
-/* The recorded exit into the shadow VMCS, for the guest to read. Current afterwards: that shadow VMCS. */
+/* The recorded exit into the shadow VMCS, for the guest to read. Leaves that one current. */
 void vmcs12_publish_exit(struct level *l, struct vmcs12 *v)
 {
 	u32 information = exit_reason_information(v->field[SLOT_EXIT_REASON]);
@@ -272,6 +296,7 @@ void vmcs12_publish_exit(struct level *l, struct vmcs12 *v)
 		return;
 	vmcs_load(l, v->shadow_region);
 	vmcs_set(l, EXIT_REASON, v->field[SLOT_EXIT_REASON]);
+	vmcs_set(l, EXIT_QUALIFICATION, v->field[SLOT_EXIT_QUALIFICATION]);
 	for (u32 i = 0; i < COUNT(hot_slots); i++)
 		vmcs_set(l, slot_encoding[hot_slots[i]], v->field[hot_slots[i]]);
 	for (u32 i = 0; i < COUNT(information_slots); i++) {

@@ -1,11 +1,12 @@
 /*
- * The root side: what a hypervisor does once. Looks at the capability MSRs, enters VMX operation, builds the VMCS of
- * its guest (vmcs01) and launches it. SDM vol. 3, "Introduction to Virtual Machine Extensions", "Virtual-Machine
- * Control Structures", appendix "VMX Capability Reporting Facility".
+ * The root side: what a hypervisor does once. Looks at the capability MSRs, enters VMX operation,
+ * builds the VMCS of its guest (vmcs01) and launches it.
+ * SDM vol. 3, "Introduction to Virtual Machine Extensions", "Virtual-Machine Control Structures",
+ * appendix "VMX Capability Reporting Facility".
  *
- * The guest is the same program at the same addresses of its own memory, so most of its first state is simply ours:
- * control registers, selectors, descriptor tables, CR3 (the page tables are copied). Only RIP, RSP and three
- * arguments differ.
+ * The guest is the same program at the same addresses of its own memory, so most of its first state
+ * is simply ours: control registers, selectors, descriptor tables, CR3 (the page tables are
+ * copied). Only RIP, RSP and three arguments differ.
  */
 #include "level.h"
 
@@ -51,7 +52,8 @@ void vmx_capabilities_read(struct level *l)
 
 	has->basic = rdmsr(IA32_VMX_BASIC);
 	/* the TRUE_ MSRs follow in the same order as the plain ones */
-	exact = has->basic & BASIC_TRUE_CONTROLS ? IA32_VMX_TRUE_PINBASED_CTLS : IA32_VMX_PINBASED_CTLS;
+	exact = has->basic & BASIC_TRUE_CONTROLS ? IA32_VMX_TRUE_PINBASED_CTLS
+						 : IA32_VMX_PINBASED_CTLS;
 	has->pin = rdmsr(exact);
 	has->primary = rdmsr(exact + 1);
 	has->exit = rdmsr(exact + 2);
@@ -84,40 +86,20 @@ static void controls_choose(struct level *l)
 	struct vmx_capabilities *has = &l->has;
 	u64 like = SECONDARY_ENABLE_VPID;
 
-	/* a hypervisor fills the exit information of a shadow VMCS: no use without "VMWRITE to any field" */
+	/* exit information goes into shadow VMCSs: not without "VMWRITE to any field" */
 	if (has->misc & MISC_VMWRITE_ANY_FIELD && !(l->options & OPTION_NO_SHADOWING))
 		like |= SECONDARY_VMCS_SHADOWING;
 	l->pin = controls(l, has->pin, 0, 0);
-	l->primary = controls(l, has->primary, PRIMARY_HLT_EXITING | PRIMARY_UNCONDITIONAL_IO_EXITING |
-			      PRIMARY_ACTIVATE_SECONDARY_CONTROLS, 0);
+	l->primary = controls(l, has->primary,
+			      PRIMARY_HLT_EXITING | PRIMARY_UNCONDITIONAL_IO_EXITING |
+				      PRIMARY_ACTIVATE_SECONDARY_CONTROLS,
+			      0);
 	l->secondary = controls(l, has->secondary, SECONDARY_ENABLE_EPT, like);
 	l->exit = controls(l, has->exit, EXIT_HOST_ADDRESS_SPACE_SIZE, 0);
 	l->entry = controls(l, has->entry, ENTRY_IA32E_MODE_GUEST, 0);
 	l->shadowing = l->secondary & SECONDARY_VMCS_SHADOWING;
 	/* on only while somebody has a shadow VMCS to use */
 	l->secondary &= ~SECONDARY_VMCS_SHADOWING;
-}
-
-/* Bit set: VMREAD or VMWRITE exits. The fields in the shadow VMCS do not. SDM, "VMCS Shadowing Bitmap Addresses". */
-static void shadow_bitmap_build(struct level *l)
-{
-	u8 *bitmap;
-
-	l->vmread_bitmap = page_alloc(l);
-	bitmap = (u8 *)l->vmread_bitmap;
-	memset(bitmap, 0xff, PAGE_SIZE);
-#define ROLE_OWN false
-#define ROLE_COPY false
-#define ROLE_STATE false
-#define ROLE_HOST false
-#define ROLE_KEEP false
-#define ROLE_HOT true
-#define ROLE_LINK true
-#define ROLE_INFO true
-#define VMCS_FIELD(name, encoding, role)                                                           \
-	if (ROLE_##role)                                                                           \
-		bitmap[(encoding) / 8] &= (u8)~BIT((encoding) % 8);
-#include "vmcs.def"
 }
 
 static void vmx_on(struct level *l)
@@ -146,8 +128,8 @@ void vmcs_set_host_and_controls(struct level *l)
 	if (l->secondary & SECONDARY_ENABLE_VPID)
 		vmcs_set(l, VPID, ++l->vpids);
 	if (l->shadowing) {
-		vmcs_set(l, VMREAD_BITMAP, l->vmread_bitmap);
-		vmcs_set(l, VMWRITE_BITMAP, l->vmread_bitmap);
+		vmcs_set(l, VMREAD_BITMAP, l->shadow_bitmap);
+		vmcs_set(l, VMWRITE_BITMAP, l->shadow_bitmap);
 	}
 	vmcs_set(l, HOST_CR0, read_cr0());
 	vmcs_set(l, HOST_CR3, read_cr3());
@@ -171,10 +153,11 @@ void vmcs_set_host_and_controls(struct level *l)
 	vmcs_set(l, HOST_RIP, (u64)vm_exit);
 }
 
-/* Segment registers of a flat 64-bit guest; FS, GS and TR get their bases from the caller. */
+/* Segment registers of a flat 64-bit guest; the caller sets the base of TR. */
 void vmcs_set_flat_segments(struct level *l, u64 cs, u64 data, u64 tr)
 {
-	static const u16 data_segments[] = {0, 4, 6, 8, 10}; /* ES, SS, DS, FS, GS: steps from the ES field */
+	/* distance of the ES, SS, DS, FS and GS fields from those of ES */
+	static const u16 data_segments[] = {0, 4, 6, 8, 10};
 
 	for (u32 i = 0; i < sizeof(data_segments) / sizeof(data_segments[0]); i++) {
 		u32 step = data_segments[i];
@@ -197,7 +180,7 @@ void vmcs_set_flat_segments(struct level *l, u64 cs, u64 data, u64 tr)
 	vmcs_set(l, GUEST_TR_ACCESS_RIGHTS, TSS_ACCESS_RIGHTS);
 }
 
-/* The part of the guest state that neither our own first state nor a VM exit to the guest says otherwise. */
+/* Guest state that is the same for a guest that starts and for one that gets a VM exit. */
 void vmcs_set_quiet_state(struct level *l)
 {
 	vmcs_set(l, GUEST_DR7, DR7_FIXED);
@@ -252,7 +235,8 @@ void vmx_invalidate_ept(struct level *l, u64 eptp)
 {
 	if (!HAS(l, EPT_CAP_INVEPT))
 		return;
-	if (!(HAS(l, EPT_CAP_INVEPT_SINGLE) ? invept(INVALIDATE_SINGLE, eptp) : invept(INVALIDATE_ALL, 0)))
+	if (!(HAS(l, EPT_CAP_INVEPT_SINGLE) ? invept(INVALIDATE_SINGLE, eptp)
+					    : invept(INVALIDATE_ALL, 0)))
 		fatal(l, "INVEPT");
 }
 
@@ -268,9 +252,9 @@ static void guest_load(struct level *l)
 	memcpy((u8 *)GUEST_BASE + (u64)image_start, image_start, (u64)(image_end - image_start));
 	memcpy((u8 *)GUEST_BASE + (u64)page_tables_start, page_tables_start,
 	       (u64)(page_tables_end - page_tables_start));
-	l->gpr[7] = l->number + 1;			    /* RDI */
-	l->gpr[6] = l->depth | l->options << 32;		    /* RSI */
-	l->gpr[2] = l->memory_end - GUEST_BASE;		    /* RDX */
+	l->gpr[7] = l->number + 1;		 /* RDI */
+	l->gpr[6] = l->depth | l->options << 32; /* RSI */
+	l->gpr[2] = l->memory_end - GUEST_BASE;	 /* RDX */
 }
 
 void vmx_start(struct level *l)
@@ -284,7 +268,7 @@ void vmx_start(struct level *l)
 	capabilities_offer(l);
 	vmx_on(l);
 	if (l->shadowing)
-		shadow_bitmap_build(l);
+		vmcs12_shadow_bitmap_build(l);
 	l->vmxon_region = NO_VMCS;
 	l->ept01 = page_alloc(l);
 	vmx_invalidate_ept(l, ept_pointer(l, l->ept01));
@@ -294,7 +278,8 @@ void vmx_start(struct level *l)
 	vmcs01_set_controls(l);
 	vmcs01_set_guest(l);
 	guest_load(l);
-	print(l, "level %u: VMX on, VMCS shadowing %s, EPT ", l->number, l->shadowing ? "on" : "off");
+	print(l, "level %u: VMX on, VMCS shadowing %s, EPT ", l->number,
+	      l->shadowing ? "on" : "off");
 	if (l->number == 1)
 		print(l, "straight to memory\n");
 	else

@@ -1,7 +1,8 @@
 /*
- * The names of the SDM for VMX: capability MSRs, controls, fields, exit reasons; and the VMX instructions.
- * SDM vol. 3, chapters "Virtual-Machine Control Structures" and "VMX Instruction Reference", appendices
- * "VMX Capability Reporting Facility", "Field Encoding in VMCS", "VMX Basic Exit Reasons".
+ * The names of the SDM for VMX: capability MSRs, controls, fields, exit reasons; and the VMX
+ * instructions. SDM vol. 3, chapters "Virtual-Machine Control Structures" and "VMX Instruction
+ * Reference", appendices "VMX Capability Reporting Facility", "Field Encoding in VMCS", "VMX Basic
+ * Exit Reasons".
  */
 #ifndef NEST_VMX_H
 #define NEST_VMX_H
@@ -47,7 +48,8 @@ enum msr {
 #define EXIT_HOST_ADDRESS_SPACE_SIZE BIT(9)
 #define ENTRY_IA32E_MODE_GUEST BIT(9)
 
-/* The bits that are 1 in every control word of a first-generation processor (SDM: "default1 class"). */
+/* The bits that are 1 in every control word of a first-generation processor (SDM: "default1
+ * class"). */
 #define DEFAULT1_PIN 0x16u
 #define DEFAULT1_PRIMARY 0x0401e172u
 #define DEFAULT1_EXIT 0x36dffu
@@ -99,7 +101,8 @@ enum vm_instruction_error {
 
 /*
  * The VMX instructions. Each returns whether it succeeded (CF = ZF = 0: VMsucceed).
- * Memory operands are given as one base register, the form that is the easiest for the level below to decode.
+ * Memory operands are given as one base register, the form that is the easiest for the level below
+ * to decode.
  */
 static inline bool vmxon(u64 region)
 {
@@ -151,8 +154,10 @@ static inline bool invept(u64 type, u64 ept_pointer)
 	u64 descriptor[2] = {ept_pointer, 0};
 	bool ok;
 
-	__asm__ volatile("invept (%1), %2" : "=@cca"(ok)
-			 : "r"(descriptor), "r"(type), "m"(descriptor) : "memory");
+	__asm__ volatile("invept (%1), %2"
+			 : "=@cca"(ok)
+			 : "r"(descriptor), "r"(type), "m"(descriptor)
+			 : "memory");
 	return ok;
 }
 
@@ -161,8 +166,10 @@ static inline bool invvpid(u64 type, u64 vpid)
 	u64 descriptor[2] = {vpid, 0};
 	bool ok;
 
-	__asm__ volatile("invvpid (%1), %2" : "=@cca"(ok)
-			 : "r"(descriptor), "r"(type), "m"(descriptor) : "memory");
+	__asm__ volatile("invvpid (%1), %2"
+			 : "=@cca"(ok)
+			 : "r"(descriptor), "r"(type), "m"(descriptor)
+			 : "memory");
 	return ok;
 }
 

@@ -174,7 +174,7 @@ busybox_deb=$(download 'busybox-static_*.deb' busybox-static)
 [ -s "$cloud_deb" ] && [ -s "$full_deb" ] && [ -s "$busybox_deb" ] || exit 1
 
 sources="build.sh init mkcpio.c markers.c vmm/*.[ch] bench/*.[ch]"
-now=$(cd "$here" && basename -a "$cloud_deb" "$full_deb" "$busybox_deb" && cksum $sources)
+now=$(cd "$here" && echo "$cloud_deb $full_deb $busybox_deb" | sed 's|[^ ]*/||g' && cksum $sources)
 products="vmlinuz-cloud vmlinuz-full mini.cpio.gz initramfs.cpio.gz host-markers"
 if [ "$now" = "$(cat "$out/stamp" 2>/dev/null)" ] && (cd "$out" && ls $products >/dev/null 2>&1); then
 	echo "build.sh: $out is up to date"

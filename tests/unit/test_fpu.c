@@ -159,7 +159,7 @@ END_TEST
 START_TEST(x87_unmasked_overflow_is_biased)
 {
 	struct fp_env env = fp_env_x87(0x37f & ~FP_OE);
-	struct f80 r = sf80_mul(&env, (struct f80){1ull << 63, 0x7ffe}, (struct f80){1ull << 63, 0x7ffe});
+	struct f80 big = {1ull << 63, 0x7ffe}, r = sf80_mul(&env, big, big);
 
 	ck_assert_uint_eq(r.se, 0x7ffe + 0x3fff - 24576);
 	ck_assert_uint_eq(r.sig, 1ull << 63);

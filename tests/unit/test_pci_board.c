@@ -254,6 +254,12 @@ u32 test_random(u64 *seed)
 	return (u32)(*seed >> 32);
 }
 
+void test_fill(u8 *p, u64 len, u64 seed)
+{
+	for (u64 i = 0; i < len; i++)
+		p[i] = (u8)test_random(&seed);
+}
+
 void damage_state(struct device *d, u64 *seed)
 {
 	const struct state_field *t = d->cls->state;

@@ -66,6 +66,7 @@ void check_round_trip(struct device *d);
 void check_hostile_state(struct device *d);
 
 u32 test_random(u64 *seed);
+void test_fill(u8 *p, u64 len, u64 seed);
 /* Loads the state with a few random bytes changed; what is refused is undone. */
 void damage_state(struct device *d, u64 *seed);
 

@@ -1,0 +1,236 @@
+/*
+ * CPU models and the argument of -cpu: NAME, then +feature, -feature or feature=on|off, where
+ * feature is a CPUID bit (features.def), `vmx`, or one VMX control (`vmx-ept=off`). What depends on
+ * a missing feature goes with it; asking for it by name all the same is an error.
+ *
+ * Left out: names of processors on the market; only what is built is worth a name.
+ */
+#include <string.h>
+
+#include "base/nearest.h"
+#include "cpu/model.h"
+#include "vmx/vmx.h"
+
+static const struct {
+	const char *name;
+	char letter;
+} features[FEATURES] = {
+#define LETTER_B 'B'
+#define LETTER_M 'M'
+#define FEAT(id, qemu, leaf, sub, reg, bit, models) [FEAT_##id] = {qemu, LETTER_##models},
+#include "cpu/features.def"
+};
+
+static const struct {
+	const char *name, *letters;
+	u32 signature;
+	u8 maxphyaddr;
+	const char *text;
+} models[] = {
+#define MODEL(name, letters, signature, maxphyaddr, text)                                          \
+	{name, letters, signature, maxphyaddr, text},
+#include "cpu/models.def"
+};
+
+static const struct {
+	u16 feature, other;
+} needs[] = {
+#define NEEDS(feature, other) {FEAT_##feature, FEAT_##other},
+#include "cpu/models.def"
+};
+
+static const struct {
+	const char *name;
+	enum vmx_control control;
+} controls[] = {
+#define VMXF(name, control) {name, control},
+#include "cpu/models.def"
+};
+
+static const struct {
+	enum vmx_control control, other;
+} control_needs[] = {
+#define VMXN(control, other) {control, other},
+#include "cpu/models.def"
+};
+
+struct parse {
+	struct cpu_model *m;
+	struct vmx_model_mask *vmx;
+	struct cpu_model asked; /* features named with + or =on */
+	char *err;
+	size_t errlen;
+};
+
+const char *cpu_feature_name(enum feature f)
+{
+	return features[f].name;
+}
+
+static void feature_set(struct cpu_model *m, unsigned f, bool on)
+{
+	u64 bit = 1ull << (f % 64);
+
+	m->features[f / 64] = on ? m->features[f / 64] | bit : m->features[f / 64] & ~bit;
+}
+
+static bool same(const char *name, const char *s, size_t len)
+{
+	return name && strlen(name) == len && !strncmp(name, s, len);
+}
+
+static bool unknown_feature(struct parse *p, const char *s, size_t len)
+{
+	struct nearest n;
+
+	nearest_init(&n, s, len);
+	for (unsigned f = 0; f < FEATURES; f++)
+		if (features[f].name)
+			nearest_offer(&n, features[f].name);
+	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
+		nearest_offer(&n, controls[i].name);
+	snprintf(p->err, p->errlen, "cpu feature '%.*s' is not built; the nearest is '%s'",
+		 (int)len, s, n.best);
+	return false;
+}
+
+static bool switch_feature(struct parse *p, const char *s, size_t len, bool on)
+{
+	for (unsigned f = 0; f < FEATURES; f++)
+		if (same(features[f].name, s, len)) {
+			feature_set(p->m, f, on);
+			feature_set(&p->asked, f, on);
+			return true;
+		}
+	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
+		if (same(controls[i].name, s, len)) {
+			u32 *word = &p->vmx->control[controls[i].control >> 5];
+			u32 bit = VMX_MASK(controls[i].control);
+
+			*word = on ? *word | bit : *word & ~bit;
+			return true;
+		}
+	return unknown_feature(p, s, len);
+}
+
+/* One item after the name: +f, -f, f, f=on, f=off. */
+static bool parse_item(struct parse *p, const char *s, size_t len)
+{
+	const char *eq = memchr(s, '=', len);
+	size_t name = eq ? (size_t)(eq - s) : len;
+	bool sign = *s == '+' || *s == '-', on = *s != '-';
+
+	if (sign && !eq)
+		return switch_feature(p, s + 1, len - 1, on);
+	if (eq && !sign) {
+		if (same("on", eq + 1, len - name - 1))
+			return switch_feature(p, s, name, true);
+		if (same("off", eq + 1, len - name - 1))
+			return switch_feature(p, s, name, false);
+	}
+	if (!eq)
+		return switch_feature(p, s, name, true);
+	snprintf(p->err, p->errlen, "cpu feature '%.*s': give +f, -f, f=on or f=off", (int)len, s);
+	return false;
+}
+
+static bool find_model(struct parse *p, const char *s, size_t len)
+{
+	struct nearest n;
+
+	nearest_init(&n, s, len);
+	for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
+		nearest_offer(&n, models[i].name);
+		if (!same(models[i].name, s, len))
+			continue;
+		p->m->name = models[i].name;
+		p->m->signature = models[i].signature;
+		p->m->maxphyaddr = models[i].maxphyaddr;
+		for (unsigned f = 0; f < FEATURES; f++)
+			if (features[f].name && strchr(models[i].letters, features[f].letter))
+				feature_set(p->m, f, true);
+		return true;
+	}
+	snprintf(p->err, p->errlen, "no cpu model '%.*s'; the nearest is '%s'", (int)len, s, n.best);
+	return false;
+}
+
+/* Takes away what depends on something absent, until nothing changes. */
+static bool drop_dependants(struct parse *p)
+{
+	for (bool again = true; again;) {
+		again = false;
+		for (unsigned i = 0; i < ARRAY_SIZE(needs); i++) {
+			unsigned f = needs[i].feature, other = needs[i].other;
+
+			if (!model_has(p->m, f) || model_has(p->m, other))
+				continue;
+			if (model_has(&p->asked, f)) {
+				snprintf(p->err, p->errlen, "cpu feature '%s' needs '%s'",
+					 features[f].name, features[other].name);
+				return false;
+			}
+			feature_set(p->m, f, false);
+			again = true;
+		}
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(control_needs); i++) {
+		enum vmx_control other = control_needs[i].other, c = control_needs[i].control;
+
+		if (!(p->vmx->control[other >> 5] & VMX_MASK(other)))
+			p->vmx->control[c >> 5] &= ~VMX_MASK(c);
+	}
+	return true;
+}
+
+bool cpu_model_parse(struct cpu_model *m, struct vmx_model_mask *vmx, const char *arg, char *err,
+		     size_t errlen)
+{
+	struct parse p = {.m = m, .vmx = vmx, .err = err, .errlen = errlen};
+	size_t len = strcspn(arg, ",");
+
+	memset(m, 0, sizeof(*m));
+	memset(vmx, 0xff, sizeof(*vmx));
+	m->vmx_mask = vmx;
+	m->ncpus = 1;
+	if (!find_model(&p, arg, len))
+		return false;
+	for (const char *s = arg + len; *s; s += len) {
+		s++;
+		len = strcspn(s, ",");
+		if (!len || (len == 1 && (*s == '+' || *s == '-'))) {
+			snprintf(err, errlen, "an empty cpu feature in '%s'", arg);
+			return false;
+		}
+		if (!parse_item(&p, s, len))
+			return false;
+	}
+	return drop_dependants(&p);
+}
+
+void cpu_model_list(FILE *out)
+{
+	fprintf(out, "models:\n");
+	for (unsigned i = 0; i < ARRAY_SIZE(models); i++)
+		fprintf(out, "  %-6s %s\n", models[i].name, models[i].text);
+	fprintf(out, "features:\n ");
+	for (unsigned f = 0; f < FEATURES; f++)
+		if (features[f].name)
+			fprintf(out, " %s", features[f].name);
+	fprintf(out, "\nVMX controls:\n ");
+	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
+		fprintf(out, " %s", controls[i].name);
+	fputc('\n', out);
+}
+
+void cpu_model_print(const struct cpu_model *m, FILE *out)
+{
+	fprintf(out, "%s", m->name);
+	for (unsigned f = 0; f < FEATURES; f++)
+		if (features[f].name)
+			fprintf(out, ",%s=%s", features[f].name, model_has(m, f) ? "on" : "off");
+	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
+		if (!(m->vmx_mask->control[controls[i].control >> 5] &
+		      VMX_MASK(controls[i].control)))
+			fprintf(out, ",%s=off", controls[i].name);
+}
