@@ -108,7 +108,9 @@ static u64 pushed_flags(const struct vcpu *v, const struct event *e)
 
 static u64 pushed_rip(const struct vcpu *v, const struct event *e)
 {
-	return e->type >= EVENT_SW_INT && e->type <= EVENT_SW_EXC ? v->rip + e->len : v->rip;
+	if (e->type < EVENT_SW_INT || e->type > EVENT_SW_EXC)
+		return v->rip;
+	return (v->rip + e->len) & v->lin_mask;
 }
 
 static int raise_idt(struct vcpu *v, u8 vector, const struct event *e)
@@ -191,15 +193,21 @@ static int read_gate(struct vcpu *v, const struct event *e, struct gate *g)
 {
 	unsigned size = mode_long(v) ? 16 : 8;
 	u64 low, high = 0, at = v->idtr.base + e->vector * size;
+	const u8 *host = size == 16 ? sys_hit(v, at, 16) : NULL;
 	int r;
 
 	if (e->vector * size + size - 1 > v->idtr.limit)
 		return raise_idt(v, VEC_GP, e);
-	r = sys_read(v, at, 8, &low);
-	if (!r && size == 16)
-		r = sys_read(v, at + 8, 8, &high);
-	if (r)
-		return r;
+	if (likely(host)) {
+		low = load_le64(host);
+		high = load_le64(host + 8);
+	} else {
+		r = sys_read(v, at, 8, &low);
+		if (!r && size == 16)
+			r = sys_read(v, at + 8, 8, &high);
+		if (r)
+			return r;
+	}
 	g->ar = (u32)bits(low, 47, 40);
 	g->sel = (u16)bits(low, 31, 16);
 	g->rip = bits(low, 15, 0);
@@ -405,7 +413,8 @@ static bool escalate(struct vcpu *v, struct event *e)
 
 	if (first == DOUBLE_FAULT && second != BENIGN)
 		return false;
-	if (second == BENIGN || first == BENIGN || (first == CONTRIBUTORY && second == PAGE_FAULT)) {
+	if (second == BENIGN || first == BENIGN ||
+	    (first == CONTRIBUTORY && second == PAGE_FAULT)) {
 		*e = v->exc;
 		return true;
 	}

@@ -17,6 +17,10 @@ struct row {
 	bool (*write)(struct vcpu *v, u64 value);
 };
 
+/* An interpreter does not speculate: RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO,
+ * IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, GDS_NO, RFDS_NO. */
+#define ARCH_CAPS                                                                                  \
+	(BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(26) | BIT(27))
 #define MC_BANKS 10
 #define MTRR_FIXED 11
 
@@ -112,8 +116,8 @@ static bool base_read(struct vcpu *v, unsigned seg, u64 *value)
 
 static bool base_write(struct vcpu *v, unsigned seg, u64 value)
 {
-	if (!is_canonical(value, model_has(v->model, FEAT_LA57) ? 57 : 48) ||
-	    !is_canonical(value, v->width_laddr))
+	/* what the processor supports counts, not the present CR4.LA57 */
+	if (!is_canonical(value, model_has(v->model, FEAT_LA57) ? 57 : 48))
 		return false;
 	v->seg[seg].base = v->segbase[seg] = value;
 	return true;
@@ -273,6 +277,9 @@ bool msr_write(struct vcpu *v, u32 msr, u64 value)
 	if (!p)
 		return unknown(v, msr, "write");
 	if (value & reserved || !mtrr_types_ok(msr, value))
+		return false;
+	/* MCi_CTL takes all zeros or all ones */
+	if (msr >= 0x400 && (msr & 3) == 0 && value && value != ~0ull)
 		return false;
 	/* MCi_STATUS can only be cleared */
 	if (msr >= 0x400 && (msr & 3) == 1 && value)

@@ -247,7 +247,7 @@ static int load_table(struct vcpu *v, const struct insn *i, struct dtr *t, enum 
 int x_lgdt(struct vcpu *v, const struct insn *i) { return load_table(v, i, &v->gdtr, X_LGDT); }
 int x_lidt(struct vcpu *v, const struct insn *i) { return load_table(v, i, &v->idtr, X_LIDT); }
 
-static int store_system_sel(struct vcpu *v, const struct insn *i, unsigned seg, enum vmx_intercept x)
+static int store_system(struct vcpu *v, const struct insn *i, unsigned seg, enum vmx_intercept x)
 {
 	int r = umip_check(v);
 
@@ -256,8 +256,8 @@ static int store_system_sel(struct vcpu *v, const struct insn *i, unsigned seg, 
 	return r ? r : store_sel(v, i, v->seg[seg].sel);
 }
 
-int x_sldt(struct vcpu *v, const struct insn *i) { return store_system_sel(v, i, SEG_LDTR, X_SLDT); }
-int x_str(struct vcpu *v, const struct insn *i) { return store_system_sel(v, i, SEG_TR, X_STR); }
+int x_sldt(struct vcpu *v, const struct insn *i) { return store_system(v, i, SEG_LDTR, X_SLDT); }
+int x_str(struct vcpu *v, const struct insn *i) { return store_system(v, i, SEG_TR, X_STR); }
 
 /* An LDT or an available TSS out of the GDT; 16 bytes in IA-32e mode. */
 static int system_desc(struct vcpu *v, u16 sel, bool tss, struct desc *d)
@@ -373,7 +373,7 @@ int x_lar(struct vcpu *v, const struct insn *i)
 		types |= TYPES(SYS_TSS16, SYS_TSS16_BUSY, SYS_CALL16) | 1u << SYS_TASK_GATE;
 	ok = ok && system_type_in(&d, types);
 	if (ok)
-		reg_write(v, i, i->reg, i->opsize, (d.raw >> 32) & (i->opsize == 2 ? 0xff00 : 0xf0ff00));
+		reg_write(v, i, i->reg, i->opsize, (d.raw >> 32) & 0xf0ff00);
 	zf_set(v, ok);
 	return EXEC_NEXT;
 }
@@ -630,8 +630,7 @@ static void flags_refresh(struct vcpu *v, u64 changed)
 int x_popf(struct vcpu *v, const struct insn *i)
 {
 	u64 mask = RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_RF, f, old = v->rflags;
-	u64 sp = v->reg[RSP] & stack_mask(v);
-	int r = 0;
+	int r;
 
 	if (i->opsize != 2)
 		mask |= RFLAGS_AC | RFLAGS_ID;
@@ -639,13 +638,13 @@ int x_popf(struct vcpu *v, const struct insn *i)
 		mask |= RFLAGS_IF;
 	if (v->cpl == 0)
 		mask |= RFLAGS_IOPL;
-	r = mem_read(v, SEG_SS, sp, i->opsize, &f);
+	r = stack_peek(v, i->opsize, &f);
 	if (!r && unlikely(flags_virtual(v)))
 		r = popf_virtual(v, i, &f, &mask);
 	if (r)
 		return r;
 	f &= ~RFLAGS_RF; /* cleared, never loaded */
-	rsp_set(v, sp + i->opsize);
+	rsp_set(v, v->reg[RSP] + i->opsize);
 	v->rflags = (old & ~mask) | (f & mask);
 	flags_set_arith(v, f);
 	flags_refresh(v, old ^ v->rflags);

@@ -9,9 +9,9 @@
 
 /* System descriptor types (S = 0). In IA-32e mode TSS, gates and LDT are the 64-bit ones. */
 enum {
-	SYS_TSS16 = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL16 = 4, SYS_TASK_GATE = 5, SYS_INT16 = 6,
-	SYS_TRAP16 = 7, SYS_TSS32 = 9, SYS_TSS32_BUSY = 11, SYS_CALL32 = 12, SYS_INT32 = 14,
-	SYS_TRAP32 = 15,
+	SYS_TSS16 = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL16 = 4, SYS_TASK_GATE = 5,
+	SYS_INT16 = 6, SYS_TRAP16 = 7, SYS_TSS32 = 9, SYS_TSS32_BUSY = 11, SYS_CALL32 = 12,
+	SYS_INT32 = 14, SYS_TRAP32 = 15,
 	SYS_BUSY = 2, /* the busy bit of the TSS types */
 	SYS_WIDE = 8, /* set in the 32-bit forms */
 };
@@ -58,6 +58,29 @@ static inline bool sel_is_null(u16 sel)
 static inline unsigned iopl(const struct vcpu *v)
 {
 	return v->rflags >> 12 & 3;
+}
+
+/* The hit test of mmu/tlb.h for n bytes: their host address, or NULL for the long way round. A
+ * non-canonical address never hits. */
+static inline u8 *tlb_hit(const struct tlb_entry *half, u64 laddr, unsigned n)
+{
+	const struct tlb_entry *e = &half[(laddr >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+
+	return likely((e->tag ^ laddr) <= PAGE_SIZE - n) ? (u8 *)(uintptr_t)(laddr + e->addend)
+							 : NULL;
+}
+
+/* Short cuts through the TLB are off while data breakpoints want to see every access. */
+static inline const u8 *sys_hit(const struct vcpu *v, u64 laddr, unsigned n)
+{
+	const struct tlb_table *t = v->tlb.cur->way[TLB_SUPER];
+
+	return likely(t && !v->watch) ? tlb_hit(t->ld, laddr, n) : NULL;
+}
+
+static inline bool stack_quick(const struct vcpu *v)
+{
+	return v->mode == MODE_64 && !v->watch && !v->align_check;
 }
 
 /* --- event.c --- */
@@ -110,8 +133,11 @@ void seg_loaded(struct vcpu *v, unsigned seg);
  * changed; cpl_changed: CPL or AC changed and nobody has looked yet. */
 void code_loaded(struct vcpu *v, u8 was_mode, bool full, bool cpl_changed);
 /* Is [off, off + n) inside s and of the right kind? wide: 64-bit mode rules. */
-bool seg_check(const struct vcpu *v, const struct seg *s, bool wide, u64 off, unsigned n, bool write,
-	       u64 *laddr);
+bool seg_check(const struct vcpu *v, const struct seg *s, bool wide, u64 off, unsigned n,
+	       bool write, u64 *laddr);
+
+/* What stack_pop would pop. */
+int stack_peek(struct vcpu *v, unsigned size, u64 *value);
 
 /* A stack that is not yet, or perhaps is, the current one. */
 struct stack {

@@ -33,8 +33,14 @@ static u64 sys_laddr(const struct vcpu *v, u64 laddr)
 
 int sys_read(struct vcpu *v, u64 laddr, unsigned size, u64 *value)
 {
-	u64 mask = widen(v);
+	const u8 *host = size == 8 ? sys_hit(v, sys_laddr(v, laddr), 8) : NULL;
+	u64 mask;
 
+	if (likely(host)) {
+		*value = load_le64(host);
+		return 0;
+	}
+	mask = widen(v);
 	return unwiden(v, mask,
 		       lin_read(v, sys_laddr(v, laddr), size, ACCESS_READ | LIN_SUPER, value));
 }
@@ -255,8 +261,8 @@ static bool limit_ok(const struct seg *s, u64 off, u64 last)
 	return off > s->limit && last <= (s->ar & AR_DB ? 0xffffffffu : 0xffffu);
 }
 
-bool seg_check(const struct vcpu *v, const struct seg *s, bool wide, u64 off, unsigned n, bool write,
-	       u64 *laddr)
+bool seg_check(const struct vcpu *v, const struct seg *s, bool wide, u64 off, unsigned n,
+	       bool write, u64 *laddr)
 {
 	if (wide) {
 		*laddr = off;
@@ -308,20 +314,35 @@ void rsp_set(struct vcpu *v, u64 value)
 int stack_push(struct vcpu *v, unsigned size, u64 value)
 {
 	u64 sp = (v->reg[RSP] - size) & stack_mask(v);
-	int r = mem_write(v, SEG_SS, sp, size, value);
+	u8 *host = size == 8 && stack_quick(v) ? tlb_hit(v->table->st, sp, 8) : NULL;
+	int r = 0;
 
+	if (likely(host))
+		store_le64(host, value);
+	else
+		r = mem_write(v, SEG_SS, sp, size, value);
 	if (!r)
 		rsp_set(v, sp);
 	return r;
 }
 
-int stack_pop(struct vcpu *v, unsigned size, u64 *value)
+int stack_peek(struct vcpu *v, unsigned size, u64 *value)
 {
 	u64 sp = v->reg[RSP] & stack_mask(v);
-	int r = mem_read(v, SEG_SS, sp, size, value);
+	const u8 *host = size == 8 && stack_quick(v) ? tlb_hit(v->table->ld, sp, 8) : NULL;
+
+	if (unlikely(!host))
+		return mem_read(v, SEG_SS, sp, size, value);
+	*value = load_le64(host);
+	return 0;
+}
+
+int stack_pop(struct vcpu *v, unsigned size, u64 *value)
+{
+	int r = stack_peek(v, size, value);
 
 	if (!r)
-		rsp_set(v, sp + size);
+		rsp_set(v, v->reg[RSP] + size);
 	return r;
 }
 
@@ -376,21 +397,9 @@ int stack_from_tss(struct vcpu *v, unsigned cpl, unsigned ist, struct stack *st)
 	return r;
 }
 
-/* Is the whole frame there? A frame within a page needs no look: its first push tells. */
-static int frame_check(struct vcpu *v, const struct stack *st, unsigned total, u64 *laddr)
-{
-	u64 low = (st->sp - total) & st->mask;
-
-	if (unlikely(!seg_check(v, &st->ss.seg, st->wide, low, total, true, laddr)))
-		return raise_sel(v, VEC_SS, st->fresh ? st->ss.seg.sel : 0);
-	if (likely((*laddr & ~PAGE_MASK) + total <= PAGE_SIZE))
-		return 0;
-	return lin_probe(v, *laddr, total, ACCESS_WRITE);
-}
-
-/* A frame that wraps around the end of a 16-bit stack: all probed, then all written. */
-static int push_wrapped(struct vcpu *v, const struct stack *st, const u64 *value, unsigned n,
-			unsigned size)
+/* A frame that crosses a page or the end of a 16-bit stack: all probed, then all written. */
+static int push_split(struct vcpu *v, const struct stack *st, const u64 *value, unsigned n,
+		      unsigned size)
 {
 	u64 laddr, sp = st->sp;
 
@@ -410,19 +419,29 @@ static int push_wrapped(struct vcpu *v, const struct stack *st, const u64 *value
 	return 0;
 }
 
+/* Within a page the first push tells whether the others will work. */
 static int push_values(struct vcpu *v, const struct stack *st, const u64 *value, unsigned n,
 		       unsigned size)
 {
 	unsigned total = n * size;
 	u64 laddr, low = (st->sp - total) & st->mask;
-	int r;
+	int r = 0;
 
-	if (unlikely(low > st->mask - (total - 1)))
-		return push_wrapped(v, st, value, n, size);
-	r = frame_check(v, st, total, &laddr);
+	if (likely(st->wide && size == 8)) {
+		u8 *host = tlb_hit(v->table->st, low, total);
+
+		if (likely(host && !v->watch)) {
+			for (unsigned k = 0; k < n; k++)
+				store_le64(host + total - 8 * (k + 1), value[k]);
+			return 0;
+		}
+	}
+	if (unlikely(low > st->mask - (total - 1) ||
+		     !seg_check(v, &st->ss.seg, st->wide, low, total, true, &laddr) ||
+		     (laddr & ~PAGE_MASK) + total > PAGE_SIZE))
+		return push_split(v, st, value, n, size);
 	for (unsigned k = 0; !r && k < n; k++)
-		r = lin_write(v, (laddr + total - (k + 1) * size) & v->lin_mask, size, ACCESS_WRITE,
-			      value[k]);
+		r = lin_write(v, laddr + total - (u64)(k + 1) * size, size, ACCESS_WRITE, value[k]);
 	return r;
 }
 

@@ -70,7 +70,8 @@ static int busy_ref(struct vcpu *v, u64 laddr, struct memref *ref, u64 *value)
 	return lin_rmw(v, (u32)(laddr + 5), 1, ACCESS_READ | ACCESS_WRITE | LIN_SUPER, ref, value);
 }
 
-/* All memory that the commit touches. The dynamic part of a TSS starts at its instruction pointer. */
+/* All memory that the commit touches. The dynamic part of a TSS starts at its instruction
+ * pointer. */
 static int probe(struct vcpu *v, struct switching *s)
 {
 	const struct seg *tr = &v->seg[SEG_TR];
@@ -136,13 +137,15 @@ static void load_registers(struct vcpu *v, const struct switching *s, const u8 *
 
 	if (nests(s->from))
 		flags |= RFLAGS_NT;
+	if (!v->watch)
+		flags &= ~RFLAGS_RF;
 	flags_set(v, (flags & 0x3f7fd7) | RFLAGS_FIXED);
 	v->rip = load_le(image + l->ip, l->size);
 	for (unsigned k = 0; k < 8; k++)
 		v->reg[k] = load_le(image + l->gpr + k * l->size, l->size);
 	for (unsigned k = SEG_ES; k <= SEG_GS; k++)
-		seg_make_null(&v->seg[k], k < l->nsegs ? load_le16(image + l->segs + k * l->size) : 0,
-			      0);
+		seg_make_null(&v->seg[k],
+			      k < l->nsegs ? load_le16(image + l->segs + k * l->size) : 0, 0);
 	seg_make_null(&v->seg[SEG_LDTR], load_le16(image + l->ldt), 0);
 	v->cpl = flags & RFLAGS_VM ? 3 : v->seg[SEG_CS].sel & 3;
 	seg_make_null(&v->seg[SEG_SS], v->seg[SEG_SS].sel, v->cpl);
@@ -282,7 +285,8 @@ int task_switch_from(struct vcpu *v, const struct task_source *t)
 		return raise_sel(v, VEC_GP, t->sel);
 	r = check_new_tss(v, &s);
 	if (!r && v->vmx.non_root)
-		r = vmx_intercept_task_switch(v, t->sel, t->source, (unsigned)(t->next_rip - v->rip));
+		r = vmx_intercept_task_switch(v, t->sel, t->source,
+					      (unsigned)(t->next_rip - v->rip));
 	if (!r)
 		r = probe(v, &s);
 	if (!r)

@@ -36,3 +36,18 @@ int vec_write(struct vcpu *v, const struct insn *i, const void *buf, unsigned n)
 		memcpy(p, buf, n);
 	return 0;
 }
+
+int vec_store_bytes(struct vcpu *v, unsigned seg, u64 off, u64 off_mask, const void *bytes,
+		    u32 select, unsigned n)
+{
+	const u8 *b = bytes;
+	int r = 0;
+
+	for (unsigned k = 0; k < n && !r; k++)
+		if (select >> k & 1)
+			r = mem_probe_write(v, seg, (off + k) & off_mask, 1);
+	for (unsigned k = 0; k < n && !r; k++)
+		if (select >> k & 1)
+			r = mem_write(v, seg, (off + k) & off_mask, 1, b[k]);
+	return r;
+}

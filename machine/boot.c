@@ -70,7 +70,7 @@ void blob_free(struct blob *b)
 
 bool loader_copy(struct loader *l, u64 paddr, const void *data, u64 len)
 {
-	if (paddr < 0x10000 || paddr > l->m->mem.low || len > l->m->mem.low - paddr)
+	if (paddr < LOADER_MIN || paddr > l->m->mem.low || len > l->m->mem.low - paddr)
 		return false;
 	if (len)
 		dma_write(&l->m->mem, paddr, data, len);
@@ -79,7 +79,7 @@ bool loader_copy(struct loader *l, u64 paddr, const void *data, u64 len)
 
 bool loader_zero(struct loader *l, u64 paddr, u64 len)
 {
-	if (paddr < 0x10000 || paddr > l->m->mem.low || len > l->m->mem.low - paddr)
+	if (paddr < LOADER_MIN || paddr > l->m->mem.low || len > l->m->mem.low - paddr)
 		return false;
 	memset(l->m->mem.ram + paddr, 0, len);
 	return true;

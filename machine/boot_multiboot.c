@@ -8,7 +8,7 @@
 
 #define MAGIC 0x1badb002u
 #define BOOT_MAGIC 0x2badb002u
-#define INFO 0x10000 /* information structure, then strings and lists up to 9F000H */
+#define INFO 0x90000 /* information structure, then strings and lists up to 9F000H */
 #define INFO_END 0x9f000
 
 enum { MB_ALIGN = 1, MB_MEMINFO = 2, MB_VIDEO = 4, MB_ADDRESSES = 0x10000 };

@@ -21,11 +21,14 @@ struct loader {
 	u64 top; /* low RAM in use ends here: kernels and modules go up from it */
 };
 
+/* Nothing is loaded below: boot descriptors lie there. */
+#define LOADER_MIN 0x2000
+
 /* False with "what 'name': reason" in err. */
 bool loader_fail(struct loader *l, const char *what, const char *name, const char *reason);
 bool loader_read(struct loader *l, const char *what, const char *name, struct blob *out);
 void blob_free(struct blob *b);
-/* Copies into low RAM above 64 KiB; false if it does not fit. */
+/* Copies into low RAM above LOADER_MIN; false if it does not fit. */
 bool loader_copy(struct loader *l, u64 paddr, const void *data, u64 len);
 bool loader_zero(struct loader *l, u64 paddr, u64 len);
 

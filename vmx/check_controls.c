@@ -226,8 +226,9 @@ bool vmx_check_injection(struct vmx_check *c)
 	u32 info = x->entry_interruption_info;
 	unsigned vector = info & 0xff, type = info >> 8 & 7;
 	bool deliver = info >> 11 & 1;
-	/* only an unrestricted guest gets past the other checks with PE = 0 */
-	bool wanted = type == 3 && vector_has_error(vector) && (c->vmcs->guest.cr0 & 1);
+	/* PE counts only for an unrestricted guest; for others PE = 0 breaks a rule of its own */
+	bool pe = !check_on(c, PROC2_UNRESTRICTED_GUEST) || (c->vmcs->guest.cr0 & 1);
+	bool wanted = type == 3 && vector_has_error(vector) && pe;
 	bool software = type >= 4 && type <= 6;
 	u32 length = x->entry_instruction_length;
 

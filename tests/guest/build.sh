@@ -37,13 +37,9 @@ kernel_package() {
 		sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1
 }
 
-# cached PATTERN: the last file of that name pattern in the cache.
+# cached PATTERN: the newest file of that name pattern in the cache.
 cached() {
-	found=
-	for file in "$cache"/$1; do
-		[ -s "$file" ] && found=$file
-	done
-	echo "$found"
+	ls -t "$cache"/$1 2>/dev/null | head -n 1
 }
 
 # download PATTERN PACKAGE: prints the file, fetched only when it must be. PATTERN is the cache's

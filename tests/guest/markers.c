@@ -4,7 +4,7 @@
 //   markers [-q] [-t SECONDS] [-x TEXT] [-s TEXT ANSWER]... MARK... -- COMMAND [ARGUMENT]...
 //
 //   MARK           a line containing it makes one row of the table, every time it appears
-//   -s TEXT ANSWER types ANSWER and a newline when TEXT first appears (also in a line not yet ended)
+//   -s TEXT ANSWER types ANSWER and a newline when TEXT first appears, even in an open line
 //   -x TEXT        ends the command when TEXT appears, for machines that cannot power off
 //   -t SECONDS     kills the command at this wall time limit
 //   -q             does not repeat the command's output

@@ -75,6 +75,38 @@ START_TEST(test_long_same_level)
 }
 END_TEST
 
+/* The second time all accesses hit the TLB: the same frame by the short cuts. */
+START_TEST(test_long_again)
+{
+	struct env *e = env_new();
+	struct vcpu *v = e->v;
+	u64 frame[6];
+
+	env_long(e, 3);
+	env_gate(e, 13, SYS_INT32, KCODE64, 0x1234, 0);
+	for (unsigned round = 0; round < 3; round++) {
+		event_deliver(v, exception(13, 0x18));
+		ck_assert_uint_eq(v->reg[RSP], AT_KSTACK - 48);
+		for (unsigned k = 0; k < 6; k++) {
+			u64 now = env_peek(e, AT_KSTACK - 8 * (k + 1), 8);
+
+			ck_assert(round == 0 || now == frame[k]);
+			frame[k] = now;
+			env_poke(e, AT_KSTACK - 8 * (k + 1), 8, k == 5 ? 0 : now);
+		}
+		ck_assert_uint_eq(frame[5], 0x18);
+		ck_assert_uint_eq(frame[4], AT_CODE);
+		ck_assert_uint_eq(frame[1], AT_USTACK);
+		v->reg[RSP] += 8;
+		ck_assert_int_eq(iret_from(v, 8, 0), EXEC_JUMP);
+		ck_assert_uint_eq(v->cpl, 3);
+		ck_assert_uint_eq(v->rip, AT_CODE);
+		ck_assert_uint_eq(v->reg[RSP], AT_USTACK);
+	}
+	env_free(e);
+}
+END_TEST
+
 START_TEST(test_long_from_compat)
 {
 	struct env *e = env_new();
@@ -153,7 +185,7 @@ START_TEST(test_stack_page_fault)
 	env_poke(e, AT_TSS + 4, 8, AT_HOLE + 20); /* the frame crosses into the hole */
 	env_hole(e);
 	check_refused(e, external(0x80), VEC_PF, 2);
-	ck_assert_uint_eq(v->exc.cr2, AT_HOLE);
+	ck_assert_uint_eq(v->exc.cr2, AT_HOLE + 8);
 	ck_assert_uint_eq(env_peek(e, AT_HOLE - 8, 8), 0); /* nothing was pushed */
 	env_compat(e, 3);
 	env_poke(e, AT_TSS + 4, 8, AT_HOLE + 20);
@@ -201,7 +233,7 @@ START_TEST(test_escalation)
 	if (c[_i].last == VEC_DF)
 		ck_assert_uint_eq(env_peek(e, v->reg[RSP], 8), 0);
 	if (c[_i].last == VEC_PF)
-		ck_assert_uint_eq(v->cr2, AT_HOLE + 0x100 - 40 - (c[_i].first.has_error ? 8 : 0));
+		ck_assert_uint_eq(v->cr2, AT_HOLE + 0x100 - 8);
 	ck_assert_uint_eq(v->activity, ACT_ACTIVE);
 	env_free(e);
 }
@@ -384,6 +416,7 @@ TCase *seg_event_case(void)
 
 	tcase_add_test(t, test_long_from_user);
 	tcase_add_test(t, test_long_same_level);
+	tcase_add_test(t, test_long_again);
 	tcase_add_test(t, test_long_from_compat);
 	tcase_add_test(t, test_gate_faults);
 	tcase_add_test(t, test_stack_page_fault);

@@ -157,7 +157,8 @@ START_TEST(test_call_gate_faults)
 	call_gate(e, KDATA, 0x4000, 0, AR_P | AR_DPL | SYS_CALL32);
 	ck_fault(e, far_call(v, SEL_GATE, 0, 4, 0), VEC_GP, KDATA);
 	call_gate(e, KCODE32, 0x4000, 0, AR_P | AR_DPL | SYS_CALL32);
-	ck_fault(e, far_jump_from(v, SEL_GATE, 0, 4, 0), VEC_GP, KCODE32); /* JMP goes not inwards */
+	/* JMP goes not inwards */
+	ck_fault(e, far_jump_from(v, SEL_GATE, 0, 4, 0), VEC_GP, KCODE32);
 	env_poke(e, AT_TSS + 8, 4, 0);
 	ck_fault(e, far_call(v, SEL_GATE, 0, 4, 0), VEC_TS, 0);
 	env_poke(e, AT_TSS + 8, 4, UDATA);
@@ -323,7 +324,7 @@ START_TEST(test_iret_misc)
 	env_push(e, 8, KCODE64);
 	env_push(e, 8, 0x800000000000);
 	ck_fault(e, iret_from(v, 8, 0), VEC_GP, 0);
-	v->reg[RSP] = 0x800000000000 - 8;
+	v->reg[RSP] = 0x800000000000;
 	ck_fault(e, iret_from(v, 8, 0), VEC_SS, 0);
 	/* real mode */
 	env_real(e);
@@ -334,6 +335,52 @@ START_TEST(test_iret_misc)
 	ck_assert_uint_eq(v->seg[SEG_CS].base, 0x12340);
 	ck_assert_uint_eq(v->rip, 0x5678);
 	ck_assert_uint_eq(flags_get(v), 0x3202);
+	env_free(e);
+}
+END_TEST
+
+START_TEST(test_iretd_64)
+{
+	struct env *e = env_new();
+	struct vcpu *v = e->v;
+
+	env_long(e, 0); /* 64-bit mode pops SS:RSP whatever the size and level */
+	env_push(e, 4, KDATA);
+	env_push(e, 4, 0x8000);
+	env_push(e, 4, 0x246);
+	env_push(e, 4, KCODE64);
+	env_push(e, 4, 0x123456);
+	ck_assert_int_eq(iret_from(v, 4, 0), EXEC_JUMP);
+	ck_assert_uint_eq(v->reg[RSP], 0x8000);
+	ck_assert_uint_eq(v->rip, 0x123456);
+	env_compat(e, 3); /* compatibility mode does not */
+	env_push(e, 4, 0x246);
+	env_push(e, 4, UCODE32);
+	env_push(e, 4, 0x123456);
+	ck_assert_int_eq(iret_from(v, 4, 0), EXEC_JUMP);
+	ck_assert_uint_eq(v->reg[RSP], AT_USTACK);
+	ck_assert_uint_eq(flags_get(v), 0x46);
+	env_free(e);
+}
+END_TEST
+
+/* A conforming 64-bit handler called from compatibility mode pushes on RSP without segmentation. */
+START_TEST(test_call_gate_64_same)
+{
+	struct env *e = env_new();
+	struct vcpu *v = e->v;
+
+	env_compat(e, 3);
+	env_set_desc(e, CONFORMING, env_desc(0, 0, AR_P | AR_S | AR_L | AR_CODE | AR_DC));
+	call_gate(e, CONFORMING, 0x4000, 0, AR_P | AR_DPL | SYS_CALL32);
+	env_poke(e, AT_GDT + SEL_GATE + 8, 8, 0);
+	v->seg[SEG_SS].base = 0x100;
+	ck_assert_int_eq(far_call(v, SEL_GATE, 0, 4, 0x7007), EXEC_JUMP);
+	ck_assert_uint_eq(v->mode, MODE_64);
+	ck_assert_uint_eq(v->cpl, 3);
+	ck_assert_uint_eq(v->seg[SEG_CS].sel, CONFORMING | 3);
+	ck_assert_uint_eq(env_peek(e, AT_USTACK - 16, 8), 0x7007);
+	ck_assert_uint_eq(env_peek(e, AT_USTACK - 8, 8), UCODE32);
 	env_free(e);
 }
 END_TEST
@@ -418,6 +465,8 @@ TCase *seg_far_case(void)
 	tcase_add_loop_test(t, test_iretq, 0, ARRAY_SIZE(iret_cases));
 	tcase_add_test(t, test_iret_flags);
 	tcase_add_test(t, test_iret_misc);
+	tcase_add_test(t, test_iretd_64);
+	tcase_add_test(t, test_call_gate_64_same);
 	tcase_add_test(t, test_vm86_round);
 	tcase_add_test(t, test_iret_vm86);
 	return t;

@@ -12,8 +12,9 @@ static struct insn reg_form(unsigned opsize, unsigned reg, unsigned rm)
 
 static struct insn mem_form(unsigned opsize, unsigned reg, u64 disp)
 {
-	return (struct insn){.opsize = (u8)opsize, .addrsize = 4, .mod = 0, .reg = (u8)reg, .len = 3,
-			     .base = REG_NONE, .index = REG_NONE, .disp = (s64)disp, .seg = SEG_DS};
+	return (struct insn){.opsize = (u8)opsize, .addrsize = 4, .mod = 0, .reg = (u8)reg,
+			     .len = 3, .base = REG_NONE, .index = REG_NONE, .disp = (s64)disp,
+			     .seg = SEG_DS};
 }
 
 static bool zf_after(struct env *e, exec_fn *op, unsigned opsize, u16 sel, u64 *result)
@@ -142,6 +143,66 @@ START_TEST(test_sreg_moves)
 	v->reg[RBX] = 5;
 	ck_fault(e, x_les(v, &i), VEC_GP, EXEC_ONLY);
 	ck_assert_uint_eq(v->reg[RBX], 5);
+	env_free(e);
+}
+END_TEST
+
+/* CALL m16:16, then RET 4 in real mode; JMP ptr16:32. */
+START_TEST(test_far_forms)
+{
+	struct env *e = env_new();
+	struct vcpu *v = e->v;
+	struct insn i = mem_form(2, 3, 0x6000);
+
+	env_real(e);
+	i.opcode = 0xff;
+	i.addrsize = 2;
+	i.len = 4;
+	env_poke(e, 0x6000, 4, 0x12345678);
+	ck_assert_int_eq(x_call_far(v, &i), EXEC_JUMP);
+	ck_assert_uint_eq(v->seg[SEG_CS].base, 0x12340);
+	ck_assert_uint_eq(v->rip, 0x5678);
+	ck_assert_uint_eq(v->reg[RSP], 0x8000 - 4);
+	ck_assert_uint_eq(env_peek(e, 0x8000 - 4, 2), AT_CODE + 4);
+	i = (struct insn){.opcode = 0xca, .opsize = 2, .imm = 4, .len = 3};
+	ck_assert_int_eq(x_ret_far(v, &i), EXEC_JUMP);
+	ck_assert_uint_eq(v->rip, AT_CODE + 4);
+	ck_assert_uint_eq(v->seg[SEG_CS].base, 0);
+	ck_assert_uint_eq(v->reg[RSP], 0x8004);
+	i = (struct insn){.opcode = 0xea, .opsize = 4, .imm = 0x8765, .imm2 = 0x200, .len = 7};
+	ck_assert_int_eq(x_jmp_far(v, &i), EXEC_JUMP);
+	ck_assert_uint_eq(v->seg[SEG_CS].base, 0x2000);
+	ck_assert_uint_eq(v->rip, 0x8765);
+	env_prot(e, 0);
+	i = (struct insn){.opcode = 0xcf, .opsize = 4, .len = 1};
+	env_push(e, 4, 0x202);
+	env_push(e, 4, KCODE32);
+	env_push(e, 4, 0x1111);
+	v->intr_waiting = true;
+	v->recheck = false;
+	ck_assert_int_eq(x_iret(v, &i), EXEC_JUMP);
+	ck_assert(v->recheck); /* IF rose with an interrupt waiting */
+	env_free(e);
+}
+END_TEST
+
+START_TEST(test_far_loads)
+{
+	static const struct {
+		exec_fn *op;
+		u8 seg;
+	} c[] = {{x_les, SEG_ES}, {x_lds, SEG_DS}, {x_lss, SEG_SS}, {x_lfs, SEG_FS}, {x_lgs, SEG_GS}};
+	struct env *e = env_new();
+	struct insn i = mem_form(4, RBX, 0x6000);
+
+	env_poke(e, 0x6000, 4, 0x55667788);
+	env_poke(e, 0x6004, 2, KDATA16);
+	for (unsigned k = 0; k < ARRAY_SIZE(c); k++) {
+		env_prot(e, 0);
+		ck_assert_int_eq(c[k].op(e->v, &i), 0);
+		ck_assert_uint_eq(e->v->seg[c[k].seg].sel, KDATA16);
+		ck_assert_uint_eq(e->v->reg[RBX], 0x55667788);
+	}
 	env_free(e);
 }
 END_TEST
@@ -508,6 +569,8 @@ TCase *seg_ops_case(void)
 	tcase_add_test(t, test_verr_verw);
 	tcase_add_test(t, test_arpl);
 	tcase_add_test(t, test_sreg_moves);
+	tcase_add_test(t, test_far_forms);
+	tcase_add_test(t, test_far_loads);
 	tcase_add_test(t, test_tables);
 	tcase_add_test(t, test_lldt_ltr);
 	tcase_add_test(t, test_syscall);

@@ -97,7 +97,8 @@ START_TEST(test_task_gate)
 	/* by CALL, from CPL 3 through a gate of DPL 3 */
 	env_prot(e, 3);
 	env_poke(e, AT_GDT + SEL_TSS2 + 5, 1, AR_P | SYS_TSS32);
-	env_set_desc(e, TASK_GATE_SEL, (u64)SEL_TSS2 << 16 | (u64)(AR_P | AR_DPL | SYS_TASK_GATE) << 40);
+	env_set_desc(e, TASK_GATE_SEL,
+		     (u64)SEL_TSS2 << 16 | (u64)(AR_P | AR_DPL | SYS_TASK_GATE) << 40);
 	ck_fault(e, far_call(v, SEL_TSS2, 0, 4, 0), VEC_GP, SEL_TSS2);
 	ck_assert_int_eq(far_call(v, TASK_GATE_SEL, 0, 4, 0x7007), EXEC_JUMP);
 	ck_assert_uint_eq(v->cpl, 0);

@@ -271,7 +271,7 @@ START_TEST(single_capability_msrs)
 	ck_assert_uint_eq(bits(basic, 53, 50), 6);
 	ck_assert_uint_eq(bits(basic, 55, 54), 3);
 	ck_assert_uint_eq(bits(basic, 63, 56), 0);
-	ck_assert_uint_eq(bits(misc, 4, 0), 5);
+	ck_assert_uint_eq(bits(misc, 4, 0), VMX_PREEMPTION_TIMER_RATE);
 	ck_assert_uint_eq(bits(misc, 8, 5), 15);
 	ck_assert_uint_eq(bits(misc, 14, 9), 0);
 	ck_assert_uint_eq(bits(misc, 24, 16), 4);

@@ -153,22 +153,11 @@ static void sha256_constants(uint32_t k[64])
 
 	for (uint32_t n = 2; found < 64; n++) {
 		unsigned prime = 1;
-		uint64_t low = 0, high = 1ULL << 36; // cube root times 2^32
 
 		for (uint32_t d = 2; d * d <= n; d++)
 			prime &= n % d != 0;
-		if (!prime)
-			continue;
-		while (high - low > 1) {
-			uint64_t middle = low + (high - low) / 2;
-			unsigned __int128 square = (unsigned __int128)middle * middle;
-
-			if ((square >> 32) * middle >> 32 <= (unsigned __int128)n << 32)
-				low = middle;
-			else
-				high = middle;
-		}
-		k[found++] = (uint32_t)low;
+		if (prime)
+			k[found++] = (uint32_t)(uint64_t)(cbrt(n) * 4294967296.0);
 	}
 }
 

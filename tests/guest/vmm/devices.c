@@ -200,7 +200,7 @@ void devices_init(struct devices *d)
 void devices_port_out(struct devices *d, uint16_t port, uint32_t value, unsigned size)
 {
 	if (port == PORT_BENCH) {
-		__atomic_fetch_add(&d->bench_out, 1, __ATOMIC_RELAXED);
+		d->bench_out++;
 	} else if (is_uart(port)) {
 		pthread_mutex_lock(&d->uart.lock);
 		uart_write(&d->uart, port - PORT_UART, (uint8_t)value);
@@ -234,7 +234,7 @@ uint32_t devices_port_in(struct devices *d, uint16_t port, unsigned size)
 	} else if (port == PORT_PM1_CONTROL) {
 		value = d->pm1_control | PM1_SCI_ENABLE;
 	} else if (port == PORT_BENCH) {
-		value = (uint32_t)__atomic_load_n(&d->bench_out, __ATOMIC_RELAXED);
+		value = (uint32_t)d->bench_out;
 	}
 	return value;
 }
@@ -248,10 +248,12 @@ void devices_mmio(struct devices *d, uint64_t gpa, bool is_write, uint8_t *data,
 			memset(data, 0xff, size);
 		return;
 	}
-	value = is_write ? __atomic_fetch_add(&d->bench_mmio, 1, __ATOMIC_RELAXED)
-			 : __atomic_load_n(&d->bench_mmio, __ATOMIC_RELAXED);
-	if (!is_write)
-		memcpy(data, &value, size);
+	if (is_write) {
+		d->bench_mmio++;
+		return;
+	}
+	value = d->bench_mmio;
+	memcpy(data, &value, size);
 }
 
 void devices_type(struct devices *d, uint8_t byte)

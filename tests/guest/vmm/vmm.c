@@ -41,7 +41,7 @@ struct vmm {
 	struct kvm_cpuid2 *cpuid;
 	struct termios terminal;
 	bool has_terminal, statistics;
-	uint64_t exits_io, exits_mmio, exits_other;
+	_Atomic uint64_t exits_io, exits_mmio, exits_other;
 	pthread_mutex_t stop_lock;
 };
 

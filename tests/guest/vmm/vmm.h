@@ -58,7 +58,7 @@ struct devices {
 	int vm;		  // file descriptor interrupts are raised on
 	bool debug_port;  // print what is written to port E9h
 	uint16_t pm1_enable, pm1_control;
-	uint64_t bench_out, bench_mmio;
+	_Atomic uint64_t bench_out, bench_mmio;
 	void (*stop)(void *context, int status);
 	void *context;
 };
