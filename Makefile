@@ -45,19 +45,14 @@ LDLIBS_ALL = $(LDLIBS) -lm
 # --- sources: the folders of the program; tests/lint/sources.sh finds files that are in none ---
 FOLDERS := base mmu cpu cpu/fpu vmx devices machine frontend frontend/ui frontend/block \
 	frontend/control
-LIB_FOLDERS := base mmu cpu cpu/fpu vmx devices machine
 list = $(patsubst $(SRCDIR)/%,%,$(sort $(wildcard $(addprefix $(SRCDIR)/,$(1)))))
 SOURCES := $(call list,$(addsuffix /*.c,$(FOLDERS)))
-LIB_SOURCES := $(call list,$(addsuffix /*.c,$(LIB_FOLDERS)))
 TEST_SOURCES := $(call list,tests/unit/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
-LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
-# What unit tests may link: everything but the program's main.
-TEST_OBJECTS := $(TEST_SOURCES:%.c=$(BUILD)/%.o) \
-	$(filter-out $(BUILD)/frontend/main.o,$(OBJECTS))
+TEST_OBJECTS := $(TEST_SOURCES:%.c=$(BUILD)/%.o)
 
 .PHONY: all FORCE demo check check-long bench lint man install uninstall clean distclean \
-	print-sources print-tests unit
+	print-sources unit format
 all: $(BUILD)/gigogne $(if $(filter $(DEFAULT_MODE),$(MODE)),gigogne)
 
 gigogne: build/$(DEFAULT_MODE)/gigogne
@@ -110,16 +105,31 @@ demo: all
 
 # --- tests. Each check is a command; tests/check.sh runs them all and adds up. A command that ends
 # with a line "N passed, N failed" is counted so, any other as one test by its exit status ---
-$(BUILD)/unit: $(TEST_OBJECTS) $(BUILD)/nest_image.o
+# Unit tests take from the archive what they name; a bench may define its own board.
+$(BUILD)/gigogne.a: $(filter-out $(BUILD)/frontend/main.o,$(OBJECTS)) $(BUILD)/nest_image.o
+	@rm -f $@
+	$(AR) rc $@ $^
+
+$(BUILD)/unit: $(TEST_OBJECTS) $(BUILD)/gigogne.a
 	$(LINK) -o $@ $^ $(CHECK_LIBS) $(LDLIBS_ALL)
 CHECK_LIBS ?= $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lrt -lpthread)
+
+# Every function `Suite *NAME(void)` under tests/unit/ is a suite; main.c runs T(NAME) for each.
+$(BUILD)/suites.def: $(addprefix $(SRCDIR)/,$(filter-out tests/unit/main.c,$(TEST_SOURCES)))
+	@mkdir -p $(@D)
+	@{ sed -n 's/^Suite \*\([a-z0-9_]*\)(void)$$/T(\1)/p' $^; echo '#undef T'; } > $@
+
+$(BUILD)/tests/unit/main.o: $(BUILD)/suites.def
+$(BUILD)/tests/unit/main.o: CPPFLAGS_ALL += -I$(BUILD)
 
 unit: $(BUILD)/unit
 	$(BUILD)/unit
 
-CHECKS := $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit) $(SRCDIR)/tests/lint/run.sh \
-	$(call list,tests/check/*.sh)
-CHECKS_LONG := $(CHECKS) $(call list,tests/check-long/*.sh)
+# Other checks: add a script's path, from the top folder, to one of these lists.
+CHECK_SCRIPTS := tests/lint/run.sh
+CHECK_LONG_SCRIPTS :=
+CHECKS := $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit) $(addprefix $(SRCDIR)/,$(CHECK_SCRIPTS))
+CHECKS_LONG := $(CHECKS) $(addprefix $(SRCDIR)/,$(CHECK_LONG_SCRIPTS))
 TEST_ENV = SRCDIR='$(SRCDIR)' BUILD='$(BUILD)' GIGOGNE='$(BUILD)/gigogne' CC='$(CC)' MAKE='$(MAKE)'
 NEED_CHECK = $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit,no-check)
 
@@ -138,6 +148,11 @@ bench: all
 
 lint:
 	@$(TEST_ENV) sh $(SRCDIR)/tests/lint/run.sh
+
+# Applies .clang-format to the whole tree.
+format:
+	cd $(SRCDIR) && find base mmu cpu vmx devices machine frontend tests roms -name '*.[ch]' | \
+		xargs clang-format -i --style=file
 
 print-sources:
 	@printf '%s\n' $(SOURCES) $(TEST_SOURCES)

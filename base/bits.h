@@ -35,7 +35,7 @@ static inline bool is_canonical(u64 laddr, unsigned width)
 	return sign_extend(laddr, width) == laddr;
 }
 
-static inline u64 load_le(const void *p, unsigned bytes)
+static inline u64 load_le_bytes(const void *p, unsigned bytes)
 {
 	const u8 *b = p;
 	u64 v = 0;
@@ -45,7 +45,7 @@ static inline u64 load_le(const void *p, unsigned bytes)
 	return v;
 }
 
-static inline void store_le(void *p, u64 v, unsigned bytes)
+static inline void store_le_bytes(void *p, u64 v, unsigned bytes)
 {
 	u8 *b = p;
 
@@ -69,17 +69,54 @@ static inline void store_le(void *p, u64 v, unsigned bytes)
 #define DEFINE_LE(n)                                                                               \
 	static inline u##n load_le##n(const void *p)                                               \
 	{                                                                                          \
-		return (u##n)load_le(p, n / 8);                                                    \
+		return (u##n)load_le_bytes(p, n / 8);                                                    \
 	}                                                                                          \
 	static inline void store_le##n(void *p, u##n v)                                            \
 	{                                                                                          \
-		store_le(p, v, n / 8);                                                             \
+		store_le_bytes(p, v, n / 8);                                                             \
 	}
 #endif
 DEFINE_LE(16)
 DEFINE_LE(32)
 DEFINE_LE(64)
 #undef DEFINE_LE
+
+/* Any size from 0 to 8; the natural ones are single moves. */
+static inline u64 load_le(const void *p, unsigned bytes)
+{
+	switch (bytes) {
+	case 1:
+		return *(const u8 *)p;
+	case 2:
+		return load_le16(p);
+	case 4:
+		return load_le32(p);
+	case 8:
+		return load_le64(p);
+	default:
+		return load_le_bytes(p, bytes);
+	}
+}
+
+static inline void store_le(void *p, u64 v, unsigned bytes)
+{
+	switch (bytes) {
+	case 1:
+		*(u8 *)p = (u8)v;
+		break;
+	case 2:
+		store_le16(p, (u16)v);
+		break;
+	case 4:
+		store_le32(p, (u32)v);
+		break;
+	case 8:
+		store_le64(p, v);
+		break;
+	default:
+		store_le_bytes(p, v, bytes);
+	}
+}
 
 /* a * b / c with a 128-bit intermediate, rounded down. c != 0; the result must fit. */
 static inline u64 muldiv64(u64 a, u64 b, u64 c)

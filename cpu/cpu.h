@@ -188,10 +188,8 @@ static inline u8 shadow_at_boundary(const struct vcpu *v)
 /* segment.c */
 int seg_load(struct vcpu *v, unsigned seg, u16 sel);	/* MOV/POP/Lxx to ES SS DS FS GS with all checks */
 void seg_load_real(struct vcpu *v, unsigned seg, u16 sel); /* real and virtual-8086 mode */
-int far_jump(struct vcpu *v, u16 sel, u64 off, unsigned opsize);
 int far_call(struct vcpu *v, u16 sel, u64 off, unsigned opsize, u64 next_rip);
 int far_return(struct vcpu *v, unsigned opsize, u16 pop);
-int iret(struct vcpu *v, unsigned opsize);
 /* descriptor bytes -> struct seg */
 void seg_from_descriptor(struct seg *s, u16 sel, u64 desc);
 /* task.c. source: 0 CALL, 1 IRET, 2 JMP, 3 gate (as in the exit qualification) */
@@ -201,6 +199,8 @@ int task_switch(struct vcpu *v, u16 sel, unsigned source, bool has_error, u32 er
 int event_deliver_idt(struct vcpu *v, const struct event *e);
 /* Takes v->exc all the way: exception bitmap, double and triple fault, VM exits. */
 void event_deliver(struct vcpu *v, struct event e);
+/* Delivers v->inject as VM entry asks: no exception bitmap, CR2 untouched. */
+void event_inject(struct vcpu *v);
 /* cr.c: false/EXEC_FAULT with #GP raised where the SDM says so. Values after VMX masks. */
 int cr0_write(struct vcpu *v, u64 value);
 int cr3_write(struct vcpu *v, u64 value);

@@ -110,11 +110,8 @@ bool vcpu_events(struct vcpu *v)
 
 	v->intr_waiting = false;
 	if (v->inject.valid) {
-		struct event e = v->inject;
-
-		v->inject.valid = false;
 		v->recheck = true;
-		event_deliver(v, e);
+		event_inject(v);
 		return true;
 	}
 	if (take_reset_signals(v))

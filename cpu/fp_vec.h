@@ -45,20 +45,52 @@ static inline bool fp_host(const struct vcpu *v)
 	return HARDFLOAT && (v->mxcsr & (MXCSR_RC | MXCSR_PM | FP_PE)) == (MXCSR_PM | FP_PE);
 }
 
+/* An inexact result changes nothing: PE is set already and masked. */
+static inline bool fp_inexact_known(const struct vcpu *v)
+{
+	return (v->mxcsr & (MXCSR_PM | FP_PE)) == (MXCSR_PM | FP_PE);
+}
+
+/*
+ * x rounded to an integer on a host that rounds to nearest; |x| < 2^51. Adding 1.5 * 2^52 leaves no
+ * fraction bits.
+ */
+static inline double fp_integer(double x, unsigned round)
+{
+	double r = (x + 0x1.8p52) - 0x1.8p52;
+
+	if (round == FP_RC_DOWN || (round == FP_RC_ZERO && x > 0))
+		r -= r > x;
+	else if (round != FP_RC_NEAREST)
+		r += r < x;
+	return copysign(r, x);
+}
+
 /* The first source: the destination in legacy forms. */
 static inline const union vreg *fp_first(const struct vcpu *v, const struct insn *i)
 {
 	return &v->ymm[i->prefix & P_VEX ? i->vvvv : i->reg];
 }
 
-/* The r/m operand: n bytes of memory, or the whole register. */
-static inline int fp_src(struct vcpu *v, const struct insn *i, unsigned n, union vreg *out)
+/*
+ * The r/m operand: n bytes of memory, read into buf, or the register itself. Vectors are passed by
+ * reference and handled 64 bits at a time: copies of another width than that of the last store stall
+ * the host.
+ */
+static inline int fp_src(struct vcpu *v, const struct insn *i, unsigned n, union vreg *buf,
+			 const union vreg **src)
 {
 	if (!insn_is_mem(i)) {
-		*out = v->ymm[i->rm];
+		*src = &v->ymm[i->rm];
 		return 0;
 	}
-	return mem_read_bytes(v, i->seg, insn_offset(v, i), out->b, n);
+	*src = buf;
+	return mem_read_bytes(v, i->seg, insn_offset(v, i), buf->b, n);
+}
+
+static inline u64 fp_pair(u32 low, u32 high)
+{
+	return low | (u64)high << 32;
 }
 
 static inline int fp_src32(struct vcpu *v, const struct insn *i, u32 *out)

@@ -209,9 +209,9 @@ static int gather_run(struct vcpu *v, const struct insn *i, const struct gather 
 {
 	union vreg *d = &v->ymm[i->reg], *mask = &v->ymm[i->vvvv];
 
-	for (unsigned k = 0; k < g->count; k++)
+	for (unsigned k = 0; k < i->vl / g->elem; k++)
 		memset(mask->b + k * g->elem, sign_of(mask, g->elem, k) ? 0xff : 0, g->elem);
-	clear_above(mask, g->count * g->elem);
+	clear_above(mask, i->vl);
 	for (unsigned k = 0; k < g->count; k++) {
 		u64 e;
 		int r;
@@ -222,9 +222,11 @@ static int gather_run(struct vcpu *v, const struct insn *i, const struct gather 
 		if (r)
 			return r;
 		memcpy(d->b + k * g->elem, &e, g->elem);
+		clear_above(d, i->vl);
 		memset(mask->b + k * g->elem, 0, g->elem);
 	}
 	clear_above(d, g->count * g->elem);
+	clear_above(mask, g->count * g->elem);
 	return EXEC_NEXT;
 }
 

@@ -35,14 +35,14 @@ static const u8 fma_negate[16][2] = {
 	{                                                                                          \
 		const u8 *negate = fma_negate[i->opcode & 15];                                     \
 		struct fp_env env = fp_begin(v);                                                   \
-		const union vreg *a = &v->ymm[i->reg], *b = &v->ymm[i->vvvv];                      \
-		union vreg c, r;                                                                   \
-		int rc = fp_src(v, i, i->vl, &c);                                                  \
+		const union vreg *a = &v->ymm[i->reg], *b = &v->ymm[i->vvvv], *c;                  \
+		union vreg buf, r;                                                                 \
+		int rc = fp_src(v, i, i->vl, &buf, &c);                                            \
                                                                                                    \
 		if (rc)                                                                            \
 			return rc;                                                                 \
 		for (unsigned k = 0; k < i->vl * 8u / bits; k++)                                   \
-			r.lane[k] = fma##bits(&env, i->opcode, a->lane[k], b->lane[k], c.lane[k],  \
+			r.lane[k] = fma##bits(&env, i->opcode, a->lane[k], b->lane[k], c->lane[k], \
 					      negate[k & 1]);                                      \
 		rc = fp_end(v, &env);                                                              \
 		if (!rc)                                                                           \

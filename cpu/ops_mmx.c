@@ -32,8 +32,8 @@ static int mmx_src(struct vcpu *v, const struct insn *i, u64 *b)
 	return 0;
 }
 
-/* A lane kernel on two quadwords: `la` and `lb` say how a and b are laid out in lanes, `half` is the
- * quadword that is the result. */
+/* A lane kernel on two quadwords: `la` and `lb` say how a and b are laid out in lanes, `half` is
+ * the quadword that is the result. */
 #define MMX_LANE(name, kernel, la, lb, half)                                                       \
 	int x_mmx_##name(struct vcpu *v, const struct insn *i)                                     \
 	{                                                                                          \

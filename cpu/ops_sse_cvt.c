@@ -59,19 +59,18 @@ FROM_SI(64, double, 1ll << 53, sd)
 /* --- scalar to integer register --- */
 
 /*
- * A truncation that the host's cast does exactly, or inexactly with PE set and masked before. The
- * bound keeps the cast defined; a denormal with DAZ is left to softfloat, since it is exact then.
+ * A conversion the host does: exact, or inexact with PE set and masked before. The bound keeps
+ * the cast defined.
  */
-#define TO_SI(bits, type, suffix)                                                                  \
-	static inline bool truncate##bits(const struct vcpu *v, u##bits a, bool wide, s64 *out)    \
-	{                                                                                          \
-		type x = fp##bits##_host(a), bound = wide ? (type)0x1p62 : (type)0x1p30;           \
-                                                                                                   \
-		if (!HARDFLOAT || !(x > -bound && x < bound))                                      \
-			return false;                                                              \
-		*out = (s64)x;                                                                     \
-		return (type)*out == x || (v->mxcsr & (MXCSR_PM | FP_PE)) == (MXCSR_PM | FP_PE);   \
-	}                                                                                          \
+static inline bool to_integer(const struct vcpu *v, double x, double bound, unsigned round, s64 *out)
+{
+	if (!HARDFLOAT || !(x > -bound && x < bound))
+		return false;
+	*out = (s64)(round == FP_RC_ZERO ? x : fp_integer(x, round));
+	return (double)*out == x || fp_inexact_known(v);
+}
+
+#define TO_SI(bits, suffix)                                                                        \
 	static ATTR_NOINLINE int to_si##bits(struct vcpu *v, const struct insn *i, u##bits a,      \
 					     bool wide)                                            \
 	{                                                                                          \
@@ -88,38 +87,51 @@ FROM_SI(64, double, 1ll << 53, sd)
 	int x_cvt##suffix##2si(struct vcpu *v, const struct insn *i)                               \
 	{                                                                                          \
 		bool wide = wide_gpr(v, i);                                                        \
+		unsigned round = i->opcode == 0x2c ? FP_RC_ZERO : v->mxcsr >> 13 & 3;              \
 		u##bits a;                                                                         \
 		s64 r;                                                                             \
 		int rc = fp_src##bits(v, i, &a);                                                   \
                                                                                                    \
 		if (rc)                                                                            \
 			return rc;                                                                 \
-		if (i->opcode != 0x2c || !truncate##bits(v, a, wide, &r))                          \
+		if (!fp##bits##_plain(a) ||                                                        \
+		    !to_integer(v, fp##bits##_host(a), wide ? 0x1p51 : 0x1p30, round, &r))         \
 			return to_si##bits(v, i, a, wide);                                         \
 		v->reg[i->reg] = wide ? (u64)r : (u32)r;                                           \
 		return EXEC_NEXT;                                                                  \
 	}
 
-TO_SI(32, float, ss)
-TO_SI(64, double, sd)
+TO_SI(32, ss)
+TO_SI(64, sd)
 
 /* --- between binary32 and binary64 --- */
 
+static inline u64 to_f64(struct fp_env *env, u32 a)
+{
+	return HARDFLOAT && fp32_plain(a) ? fp64_guest((double)fp32_host(a)) : sf32_to_f64(env, a);
+}
+
+/* The host rounds: exponents that leave room on both sides. */
+static inline bool narrows(u64 a)
+{
+	return (a >> 52 & 2047) - 898 < 1149 - 898;
+}
+
+static inline u32 to_f32(struct fp_env *env, bool host, u64 a)
+{
+	return host && narrows(a) ? fp32_guest((float)fp64_host(a)) : sf64_to_f32(env, a);
+}
+
 int x_cvtss2sd(struct vcpu *v, const struct insn *i)
 {
-	struct fp_env env;
+	struct fp_env env = fp_begin(v);
 	u32 a;
 	u64 r;
 	int rc = fp_src32(v, i, &a);
 
 	if (rc)
 		return rc;
-	if (HARDFLOAT && fp32_plain(a)) {
-		fp_put64(v, i, fp64_guest((double)fp32_host(a)));
-		return EXEC_NEXT;
-	}
-	env = fp_begin(v);
-	r = sf32_to_f64(&env, a);
+	r = to_f64(&env, a);
 	rc = fp_end(v, &env);
 	if (!rc)
 		fp_put64(v, i, r);
@@ -128,20 +140,14 @@ int x_cvtss2sd(struct vcpu *v, const struct insn *i)
 
 int x_cvtsd2ss(struct vcpu *v, const struct insn *i)
 {
-	struct fp_env env;
+	struct fp_env env = fp_begin(v);
 	u64 a;
 	u32 r;
 	int rc = fp_src64(v, i, &a);
 
 	if (rc)
 		return rc;
-	/* exponents that leave room for rounding on both sides */
-	if (fp_host(v) && (a >> 52 & 2047) - 898 < 1149 - 898) {
-		fp_put32(v, i, fp32_guest((float)fp64_host(a)));
-		return EXEC_NEXT;
-	}
-	env = fp_begin(v);
-	r = sf64_to_f32(&env, a);
+	r = to_f32(&env, fp_host(v), a);
 	rc = fp_end(v, &env);
 	if (!rc)
 		fp_put32(v, i, r);
@@ -151,13 +157,14 @@ int x_cvtsd2ss(struct vcpu *v, const struct insn *i)
 int x_cvtps2pd(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
-	union vreg b, r;
-	int rc = fp_src(v, i, i->vl / 2u, &b);
+	const union vreg *b;
+	union vreg buf, r;
+	int rc = fp_src(v, i, i->vl / 2u, &buf, &b);
 
 	if (rc)
 		return rc;
 	for (unsigned k = 0; k < i->vl / 8u; k++)
-		r.q[k] = sf32_to_f64(&env, b.d[k]);
+		r.q[k] = to_f64(&env, b->d[k]);
 	rc = fp_end(v, &env);
 	if (!rc)
 		fp_put(v, i, &r);
@@ -178,31 +185,43 @@ static int put_half(struct vcpu *v, const struct insn *i, const struct fp_env *e
 int x_cvtpd2ps(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
-	union vreg b, r;
-	int rc = fp_src(v, i, i->vl, &b);
+	const union vreg *b;
+	union vreg buf, r;
+	bool host = fp_host(v);
+	int rc = fp_src(v, i, i->vl, &buf, &b);
 
 	if (rc)
 		return rc;
-	for (unsigned k = 0; k < i->vl / 8u; k++)
-		r.d[k] = sf64_to_f32(&env, b.q[k]);
+	for (unsigned k = 0; k < i->vl / 16u; k++)
+		r.q[k] = fp_pair(to_f32(&env, host, b->q[2 * k]), to_f32(&env, host, b->q[2 * k + 1]));
 	return put_half(v, i, &env, &r);
 }
 
 /* --- packed integers --- */
 
+static inline u32 from_s32(struct fp_env *env, bool host, s32 a)
+{
+	if (host || (HARDFLOAT && a > -(1 << 24) && a < 1 << 24))
+		return fp32_guest((float)a);
+	return sf32_from_s32(env, a);
+}
+
 int x_cvtdq2ps(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
-	union vreg b;
-	int rc = fp_src(v, i, i->vl, &b);
+	const union vreg *b;
+	union vreg buf, r;
+	bool host = fp_host(v);
+	int rc = fp_src(v, i, i->vl, &buf, &b);
 
 	if (rc)
 		return rc;
-	for (unsigned k = 0; k < i->vl / 4u; k++)
-		b.d[k] = sf32_from_s32(&env, b.sd[k]);
+	for (unsigned k = 0; k < i->vl / 8u; k++)
+		r.q[k] = fp_pair(from_s32(&env, host, b->sd[2 * k]),
+				 from_s32(&env, host, b->sd[2 * k + 1]));
 	rc = fp_end(v, &env);
 	if (!rc)
-		fp_put(v, i, &b);
+		fp_put(v, i, &r);
 	return rc;
 }
 
@@ -210,15 +229,34 @@ int x_cvtdq2ps(struct vcpu *v, const struct insn *i)
 int x_cvtdq2pd(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
-	union vreg b, r;
-	int rc = fp_src(v, i, i->vl / 2u, &b);
+	const union vreg *b;
+	union vreg buf, r;
+	int rc = fp_src(v, i, i->vl / 2u, &buf, &b);
 
 	if (rc)
 		return rc;
 	for (unsigned k = 0; k < i->vl / 8u; k++)
-		r.q[k] = sf64_from_s32(&env, b.sd[k]);
+		r.q[k] = HARDFLOAT ? fp64_guest((double)b->sd[k]) : sf64_from_s32(&env, b->sd[k]);
 	fp_put(v, i, &r);
 	return EXEC_NEXT;
+}
+
+static inline u32 s32_from_f32(struct fp_env *env, const struct vcpu *v, u32 a, u8 round)
+{
+	s64 r;
+
+	if (fp32_plain(a) && to_integer(v, fp32_host(a), 0x1p30, round, &r))
+		return (u32)r;
+	return (u32)sf32_to_s32(env, a, round);
+}
+
+static inline u32 s32_from_f64(struct fp_env *env, const struct vcpu *v, u64 a, u8 round)
+{
+	s64 r;
+
+	if (fp64_plain(a) && to_integer(v, fp64_host(a), 0x1p30, round, &r))
+		return (u32)r;
+	return (u32)sf64_to_s32(env, a, round);
 }
 
 /* CVTTPS2DQ is the F3 row. */
@@ -226,16 +264,18 @@ int x_cvtps2dq(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
 	u8 round = i->row->pfx == PF3 ? FP_RC_ZERO : env.round;
-	union vreg b;
-	int rc = fp_src(v, i, i->vl, &b);
+	const union vreg *b;
+	union vreg buf, r;
+	int rc = fp_src(v, i, i->vl, &buf, &b);
 
 	if (rc)
 		return rc;
-	for (unsigned k = 0; k < i->vl / 4u; k++)
-		b.sd[k] = sf32_to_s32(&env, b.d[k], round);
+	for (unsigned k = 0; k < i->vl / 8u; k++)
+		r.q[k] = fp_pair(s32_from_f32(&env, v, b->d[2 * k], round),
+				 s32_from_f32(&env, v, b->d[2 * k + 1], round));
 	rc = fp_end(v, &env);
 	if (!rc)
-		fp_put(v, i, &b);
+		fp_put(v, i, &r);
 	return rc;
 }
 
@@ -244,13 +284,15 @@ int x_cvtpd2dq(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
 	u8 round = i->row->pfx == P66 ? FP_RC_ZERO : env.round;
-	union vreg b, r;
-	int rc = fp_src(v, i, i->vl, &b);
+	const union vreg *b;
+	union vreg buf, r;
+	int rc = fp_src(v, i, i->vl, &buf, &b);
 
 	if (rc)
 		return rc;
-	for (unsigned k = 0; k < i->vl / 8u; k++)
-		r.sd[k] = sf64_to_s32(&env, b.q[k], round);
+	for (unsigned k = 0; k < i->vl / 16u; k++)
+		r.q[k] = fp_pair(s32_from_f64(&env, v, b->q[2 * k], round),
+				 s32_from_f64(&env, v, b->q[2 * k + 1], round));
 	return put_half(v, i, &env, &r);
 }
 
@@ -334,13 +376,14 @@ int x_cvtpd2pi(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
 	u8 round = si_round(i, &env);
-	union vreg b, r;
-	int rc = fp_src(v, i, 16, &b);
+	const union vreg *b;
+	union vreg buf, r;
+	int rc = fp_src(v, i, 16, &buf, &b);
 
 	if (rc)
 		return rc;
 	for (unsigned k = 0; k < 2; k++)
-		r.sd[k] = sf64_to_s32(&env, b.q[k], round);
+		r.sd[k] = sf64_to_s32(&env, b->q[k], round);
 	return put_mmx(v, i, &env, &r);
 }
 
@@ -349,13 +392,14 @@ int x_cvtpd2pi(struct vcpu *v, const struct insn *i)
 int x_vcvtph2ps(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
-	union vreg b, r;
-	int rc = fp_src(v, i, i->vl / 2u, &b);
+	const union vreg *b;
+	union vreg buf, r;
+	int rc = fp_src(v, i, i->vl / 2u, &buf, &b);
 
 	if (rc)
 		return rc;
 	for (unsigned k = 0; k < i->vl / 4u; k++)
-		r.d[k] = sf16_to_f32(&env, b.w[k]);
+		r.d[k] = sf16_to_f32(&env, b->w[k]);
 	rc = fp_end(v, &env);
 	if (!rc)
 		fp_put(v, i, &r);

@@ -73,24 +73,57 @@ SLOW(64, q)
 		return true;                                                                       \
 	}
 
-#define VECTOR(bits, lane, suffix, name)                                                           \
-	int x_##name##suffix(struct vcpu *v, const struct insn *i)                                 \
+/* Square roots have one operand, b. */
+#define TRY_SQRT(bits, function)                                                                   \
+	static u##bits root##bits(struct fp_env *env, u##bits a, u##bits b)                        \
 	{                                                                                          \
-		const union vreg *a = fp_first(v, i);                                              \
-		union vreg b, r;                                                                   \
-		bool host = fp_host(v);                                                            \
-		int rc = fp_src(v, i, i->vl, &b);                                                  \
-                                                                                                   \
-		if (rc)                                                                            \
-			return rc;                                                                 \
-		for (unsigned k = 0; k < i->vl * 8u / bits; k++)                                   \
-			if (!try##bits##_##name(host, a->lane[k], b.lane[k], &r.lane[k]))          \
-				return vector##bits(v, i, a, &b, sf##bits##_##name);               \
-		fp_put(v, i, &r);                                                                  \
-		return EXEC_NEXT;                                                                  \
+		(void)a;                                                                           \
+		return sf##bits##_sqrt(env, b);                                                    \
+	}                                                                                          \
+	static inline bool try##bits##_sqrt(bool host, u##bits a, u##bits b, u##bits *r)           \
+	{                                                                                          \
+		(void)a;                                                                           \
+		if (!host || !fp##bits##_normal(b) || b >> (bits - 1))                             \
+			return false;                                                              \
+		*r = fp##bits##_guest(function(fp##bits##_host(b)));                               \
+		return true;                                                                       \
 	}
 
-#define SCALAR(bits, lane, suffix, name)                                                           \
+#define VECTOR_BEGIN(name)                                                                         \
+	int x_##name(struct vcpu *v, const struct insn *i)                                         \
+	{                                                                                          \
+		const union vreg *a = fp_first(v, i), *b;                                          \
+		union vreg buf, r;                                                                 \
+		bool host = fp_host(v);                                                            \
+		int rc = fp_src(v, i, i->vl, &buf, &b);                                            \
+                                                                                                   \
+		if (rc)                                                                            \
+			return rc;
+
+#define VECTOR_END                                                                                 \
+	fp_put(v, i, &r);                                                                          \
+	return EXEC_NEXT;                                                                          \
+	}
+
+#define VECTORS(name, slow)                                                                        \
+	VECTOR_BEGIN(name##ps)                                                                     \
+	for (unsigned k = 0; k < i->vl / 8u; k++) {                                                \
+		u64 x = a->q[k], y = b->q[k];                                                      \
+		u32 low, high;                                                                     \
+                                                                                                   \
+		if (!try32_##name(host, (u32)x, (u32)y, &low) ||                                   \
+		    !try32_##name(host, (u32)(x >> 32), (u32)(y >> 32), &high))                    \
+			return vector32(v, i, a, b, slow(32));                                     \
+		r.q[k] = fp_pair(low, high);                                                       \
+	}                                                                                          \
+	VECTOR_END                                                                                 \
+	VECTOR_BEGIN(name##pd)                                                                     \
+	for (unsigned k = 0; k < i->vl / 8u; k++)                                                  \
+		if (!try64_##name(host, a->q[k], b->q[k], &r.q[k]))                                \
+			return vector64(v, i, a, b, slow(64));                                     \
+	VECTOR_END
+
+#define SCALAR(bits, lane, suffix, name, slow)                                                     \
 	int x_##name##suffix(struct vcpu *v, const struct insn *i)                                 \
 	{                                                                                          \
 		u##bits a = fp_first(v, i)->lane[0], b, r;                                         \
@@ -99,27 +132,33 @@ SLOW(64, q)
 		if (rc)                                                                            \
 			return rc;                                                                 \
 		if (unlikely(!try##bits##_##name(fp_host(v), a, b, &r)))                           \
-			return scalar##bits(v, i, a, b, sf##bits##_##name);                        \
+			return scalar##bits(v, i, a, b, slow(bits));                               \
 		fp_put##bits(v, i, r);                                                             \
 		return EXEC_NEXT;                                                                  \
 	}
 
-#define FOUR(name)                                                                                 \
-	VECTOR(32, d, ps, name)                                                                    \
-	VECTOR(64, q, pd, name)                                                                    \
-	SCALAR(32, d, ss, name)                                                                    \
-	SCALAR(64, q, sd, name)
+#define FOUR(name, slow)                                                                           \
+	VECTORS(name, slow)                                                                        \
+	SCALAR(32, d, ss, name, slow)                                                              \
+	SCALAR(64, q, sd, name, slow)
 
 #define ARITH(name, op, operands, exact_zero)                                                      \
 	TRY_ARITH(32, name, op, fp32_plain(a) && operands(32), exact_zero(32))                     \
 	TRY_ARITH(64, name, op, fp64_plain(a) && operands(64), exact_zero(64))                     \
-	FOUR(name)
+	FOUR(name, SLOW_##name)
 
 #define CHOICE(name, op)                                                                           \
 	TRY_CHOICE(32, name, op)                                                                   \
 	TRY_CHOICE(64, name, op)                                                                   \
-	FOUR(name)
+	FOUR(name, SLOW_##name)
 
+#define SLOW_add(bits) sf##bits##_add
+#define SLOW_sub(bits) sf##bits##_sub
+#define SLOW_mul(bits) sf##bits##_mul
+#define SLOW_div(bits) sf##bits##_div
+#define SLOW_min(bits) sf##bits##_min
+#define SLOW_max(bits) sf##bits##_max
+#define SLOW_sqrt(bits) root##bits
 #define PLAIN_B(bits) fp##bits##_plain(b)
 #define NORMAL_B(bits) fp##bits##_normal(b)
 #define ANY_ZERO(bits) true
@@ -132,42 +171,9 @@ ARITH(mul, *, PLAIN_B, ZERO_AB)
 ARITH(div, /, NORMAL_B, ZERO_A)
 CHOICE(min, <)
 CHOICE(max, >)
-
-/* --- square roots --- */
-
-#define SQRT(bits, lane, p, s)                                                                     \
-	int x_sqrt##p(struct vcpu *v, const struct insn *i)                                        \
-	{                                                                                          \
-		struct fp_env env = fp_begin(v);                                                   \
-		union vreg b, r;                                                                   \
-		int rc = fp_src(v, i, i->vl, &b);                                                  \
-                                                                                                   \
-		if (rc)                                                                            \
-			return rc;                                                                 \
-		for (unsigned k = 0; k < i->vl * 8u / bits; k++)                                   \
-			r.lane[k] = fp##bits##_sqrt(&env, b.lane[k]);                              \
-		rc = fp_end(v, &env);                                                              \
-		if (!rc)                                                                           \
-			fp_put(v, i, &r);                                                          \
-		return rc;                                                                         \
-	}                                                                                          \
-	int x_sqrt##s(struct vcpu *v, const struct insn *i)                                        \
-	{                                                                                          \
-		struct fp_env env = fp_begin(v);                                                   \
-		u##bits b, r;                                                                      \
-		int rc = fp_src##bits(v, i, &b);                                                   \
-                                                                                                   \
-		if (rc)                                                                            \
-			return rc;                                                                 \
-		r = fp##bits##_sqrt(&env, b);                                                      \
-		rc = fp_end(v, &env);                                                              \
-		if (!rc)                                                                           \
-			fp_put##bits(v, i, r);                                                     \
-		return rc;                                                                         \
-	}
-
-SQRT(32, d, ps, ss)
-SQRT(64, q, pd, sd)
+TRY_SQRT(32, sqrtf)
+TRY_SQRT(64, sqrt)
+FOUR(sqrt, SLOW_sqrt)
 
 /* --- comparisons --- */
 
@@ -193,33 +199,44 @@ static inline bool cmp_signals(unsigned predicate)
 static const u8 comi_flags[4] = {RFLAGS_CF, RFLAGS_ZF, 0, RFLAGS_CF | RFLAGS_PF | RFLAGS_ZF};
 
 #define COMPARE(bits, lane, p, s)                                                                  \
-	static inline enum fp_order order##bits(struct fp_env *env, u##bits a, u##bits b,          \
-						bool signal)                                       \
+	static inline bool try_order##bits(u##bits a, u##bits b, enum fp_order *o)                 \
 	{                                                                                          \
-		if (HARDFLOAT && fp##bits##_plain(a) && fp##bits##_plain(b))                       \
-			return fp##bits##_host(a) < fp##bits##_host(b)	 ? FP_LESS                 \
-			       : fp##bits##_host(a) > fp##bits##_host(b) ? FP_GREATER              \
-									 : FP_EQUAL;               \
-		return sf##bits##_compare(env, a, b, signal);                                      \
+		if (!HARDFLOAT || !fp##bits##_plain(a) || !fp##bits##_plain(b))                    \
+			return false;                                                              \
+		*o = fp##bits##_host(a) < fp##bits##_host(b)   ? FP_LESS                           \
+		     : fp##bits##_host(a) > fp##bits##_host(b) ? FP_GREATER                        \
+							       : FP_EQUAL;                         \
+		return true;                                                                       \
 	}                                                                                          \
-	static inline u##bits cmp##bits(struct fp_env *env, u##bits a, u##bits b,                  \
-					unsigned predicate)                                        \
+	static inline u##bits cmp_mask##bits(enum fp_order o, unsigned predicate)                  \
 	{                                                                                          \
-		enum fp_order o = order##bits(env, a, b, cmp_signals(predicate));                  \
-                                                                                                   \
 		return cmp_truth[predicate & 15] >> (o + 1) & 1 ? (u##bits)~0ull : 0;              \
+	}                                                                                          \
+	static ATTR_NOINLINE int order##bits(struct vcpu *v, u##bits a, u##bits b, bool signal,    \
+					     enum fp_order *o)                                     \
+	{                                                                                          \
+		struct fp_env env = fp_begin(v);                                                   \
+                                                                                                   \
+		*o = sf##bits##_compare(&env, a, b, signal);                                       \
+		return fp_end(v, &env);                                                            \
 	}                                                                                          \
 	int x_cmp##p(struct vcpu *v, const struct insn *i)                                         \
 	{                                                                                          \
 		struct fp_env env = fp_begin(v);                                                   \
-		const union vreg *a = fp_first(v, i);                                              \
-		union vreg b, r;                                                                   \
-		int rc = fp_src(v, i, i->vl, &b);                                                  \
+		const union vreg *a = fp_first(v, i), *b;                                          \
+		unsigned predicate = cmp_predicate(i);                                             \
+		enum fp_order o;                                                                   \
+		union vreg buf, r;                                                                 \
+		int rc = fp_src(v, i, i->vl, &buf, &b);                                            \
                                                                                                    \
 		if (rc)                                                                            \
 			return rc;                                                                 \
-		for (unsigned k = 0; k < i->vl * 8u / bits; k++)                                   \
-			r.lane[k] = cmp##bits(&env, a->lane[k], b.lane[k], cmp_predicate(i));      \
+		for (unsigned k = 0; k < i->vl * 8u / bits; k++) {                                 \
+			if (!try_order##bits(a->lane[k], b->lane[k], &o))                          \
+				o = sf##bits##_compare(&env, a->lane[k], b->lane[k],               \
+						       cmp_signals(predicate));                    \
+			r.lane[k] = cmp_mask##bits(o, predicate);                                  \
+		}                                                                                  \
 		rc = fp_end(v, &env);                                                              \
 		if (!rc)                                                                           \
 			fp_put(v, i, &r);                                                          \
@@ -227,30 +244,26 @@ static const u8 comi_flags[4] = {RFLAGS_CF, RFLAGS_ZF, 0, RFLAGS_CF | RFLAGS_PF 
 	}                                                                                          \
 	int x_cmp##s(struct vcpu *v, const struct insn *i)                                         \
 	{                                                                                          \
-		struct fp_env env = fp_begin(v);                                                   \
-		u##bits b, r;                                                                      \
+		u##bits a = fp_first(v, i)->lane[0], b;                                            \
+		unsigned predicate = cmp_predicate(i);                                             \
+		enum fp_order o;                                                                   \
 		int rc = fp_src##bits(v, i, &b);                                                   \
                                                                                                    \
-		if (rc)                                                                            \
-			return rc;                                                                 \
-		r = cmp##bits(&env, fp_first(v, i)->lane[0], b, cmp_predicate(i));                 \
-		rc = fp_end(v, &env);                                                              \
+		if (!rc && !try_order##bits(a, b, &o))                                             \
+			rc = order##bits(v, a, b, cmp_signals(predicate), &o);                     \
 		if (!rc)                                                                           \
-			fp_put##bits(v, i, r);                                                     \
+			fp_put##bits(v, i, cmp_mask##bits(o, predicate));                          \
 		return rc;                                                                         \
 	}                                                                                          \
 	/* COMISS (opcode 2FH) signals a QNaN, UCOMISS does not. */                                \
 	int x_comi##s(struct vcpu *v, const struct insn *i)                                        \
 	{                                                                                          \
-		struct fp_env env = fp_begin(v);                                                   \
+		u##bits a = v->ymm[i->reg].lane[0], b;                                             \
 		enum fp_order o;                                                                   \
-		u##bits b;                                                                         \
 		int rc = fp_src##bits(v, i, &b);                                                   \
                                                                                                    \
-		if (rc)                                                                            \
-			return rc;                                                                 \
-		o = order##bits(&env, v->ymm[i->reg].lane[0], b, i->opcode == 0x2f);               \
-		rc = fp_end(v, &env);                                                              \
+		if (!rc && !try_order##bits(a, b, &o))                                             \
+			rc = order##bits(v, a, b, i->opcode == 0x2f, &o);                          \
 		if (!rc)                                                                           \
 			flags_set_arith(v, comi_flags[o + 1]);                                     \
 		return rc;                                                                         \
@@ -268,14 +281,14 @@ COMPARE(64, q, pd, sd)
 	{                                                                                          \
 		enum { LANE = 128 / bits, HALF = LANE / 2 };                                       \
 		struct fp_env env = fp_begin(v);                                                   \
-		const union vreg *a = fp_first(v, i);                                              \
-		union vreg b, r;                                                                   \
-		int rc = fp_src(v, i, i->vl, &b);                                                  \
+		const union vreg *a = fp_first(v, i), *b;                                          \
+		union vreg buf, r;                                                                 \
+		int rc = fp_src(v, i, i->vl, &buf, &b);                                            \
                                                                                                    \
 		if (rc)                                                                            \
 			return rc;                                                                 \
 		for (unsigned k = 0; k < i->vl * 8u / bits; k++) {                                 \
-			const union vreg *s = k % LANE < HALF ? a : &b;                            \
+			const union vreg *s = k % LANE < HALF ? a : b;                             \
 			unsigned at = k / LANE * LANE + k % HALF * 2;                              \
                                                                                                    \
 			r.lane[k] = op(&env, s->lane[at], s->lane[at + 1]);                        \
@@ -295,15 +308,15 @@ HORIZONTAL(64, q, pd, hsub, fp64_sub)
 	int x_addsub##suffix(struct vcpu *v, const struct insn *i)                                 \
 	{                                                                                          \
 		struct fp_env env = fp_begin(v);                                                   \
-		const union vreg *a = fp_first(v, i);                                              \
-		union vreg b, r;                                                                   \
-		int rc = fp_src(v, i, i->vl, &b);                                                  \
+		const union vreg *a = fp_first(v, i), *b;                                          \
+		union vreg buf, r;                                                                 \
+		int rc = fp_src(v, i, i->vl, &buf, &b);                                            \
                                                                                                    \
 		if (rc)                                                                            \
 			return rc;                                                                 \
 		for (unsigned k = 0; k < i->vl * 8u / bits; k += 2) {                              \
-			r.lane[k] = fp##bits##_sub(&env, a->lane[k], b.lane[k]);                   \
-			r.lane[k + 1] = fp##bits##_add(&env, a->lane[k + 1], b.lane[k + 1]);       \
+			r.lane[k] = fp##bits##_sub(&env, a->lane[k], b->lane[k]);                  \
+			r.lane[k + 1] = fp##bits##_add(&env, a->lane[k + 1], b->lane[k + 1]);      \
 		}                                                                                  \
 		rc = fp_end(v, &env);                                                              \
 		if (!rc)                                                                           \
@@ -356,15 +369,15 @@ static void dot_sums(struct vcpu *v, struct fp_env *env, unsigned n, unsigned im
 int x_dpps(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
-	const union vreg *a = fp_first(v, i);
-	union vreg b, r;
+	const union vreg *a = fp_first(v, i), *b;
+	union vreg buf, r;
 	unsigned n = i->vl / 4u;
-	int rc = fp_src(v, i, i->vl, &b);
+	int rc = fp_src(v, i, i->vl, &buf, &b);
 
 	if (rc)
 		return rc;
 	for (unsigned k = 0; k < n; k++)
-		r.d[k] = i->imm >> (4 + k % 4) & 1 ? fp32_mul(&env, a->d[k], b.d[k]) : 0;
+		r.d[k] = i->imm >> (4 + k % 4) & 1 ? fp32_mul(&env, a->d[k], b->d[k]) : 0;
 	if (!step_ends(v, &env))
 		dot_sums(v, &env, n, (unsigned)i->imm, r.d);
 	rc = fp_end(v, &env);
@@ -376,15 +389,15 @@ int x_dpps(struct vcpu *v, const struct insn *i)
 int x_dppd(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
-	const union vreg *a = fp_first(v, i);
+	const union vreg *a = fp_first(v, i), *b;
 	u64 p[2], sum[2] = {0};
-	union vreg b;
-	int rc = fp_src(v, i, 16, &b);
+	union vreg buf;
+	int rc = fp_src(v, i, 16, &buf, &b);
 
 	if (rc)
 		return rc;
 	for (unsigned k = 0; k < 2; k++)
-		p[k] = i->imm >> (4 + k) & 1 ? fp64_mul(&env, a->q[k], b.q[k]) : 0;
+		p[k] = i->imm >> (4 + k) & 1 ? fp64_mul(&env, a->q[k], b->q[k]) : 0;
 	if (!step_ends(v, &env))
 		for (unsigned k = 0; k < 2; k++)
 			sum[k] = fp64_add(&env, p[k], p[k ^ 1]);
@@ -397,17 +410,33 @@ int x_dppd(struct vcpu *v, const struct insn *i)
 /* --- rounding to an integer --- */
 
 #define ROUND(bits, lane, p, s)                                                                    \
+	static u##bits round##bits(struct fp_env *env, const struct vcpu *v, const struct insn *i, \
+				   u##bits a)                                                      \
+	{                                                                                          \
+		u8 round = fp_imm_round(i, env);                                                   \
+		double x, r;                                                                       \
+                                                                                                   \
+		if (HARDFLOAT && fp##bits##_plain(a)) {                                            \
+			x = fp##bits##_host(a);                                                    \
+			if (x > -0x1p51 && x < 0x1p51) {                                           \
+				r = fp_integer(x, round);                                          \
+				if (r == x || i->imm & 8 || fp_inexact_known(v))                   \
+					return fp##bits##_guest(FLOAT##bits(r));                   \
+			}                                                                          \
+		}                                                                                  \
+		return sf##bits##_round(env, a, round, i->imm & 8);                                \
+	}                                                                                          \
 	int x_round##p(struct vcpu *v, const struct insn *i)                                       \
 	{                                                                                          \
 		struct fp_env env = fp_begin(v);                                                   \
-		u8 round = fp_imm_round(i, &env);                                                  \
-		union vreg b, r;                                                                   \
-		int rc = fp_src(v, i, i->vl, &b);                                                  \
+		const union vreg *b;                                                               \
+		union vreg buf, r;                                                                 \
+		int rc = fp_src(v, i, i->vl, &buf, &b);                                            \
                                                                                                    \
 		if (rc)                                                                            \
 			return rc;                                                                 \
 		for (unsigned k = 0; k < i->vl * 8u / bits; k++)                                   \
-			r.lane[k] = sf##bits##_round(&env, b.lane[k], round, i->imm & 8);          \
+			r.lane[k] = round##bits(&env, v, i, b->lane[k]);                           \
 		rc = fp_end(v, &env);                                                              \
 		if (!rc)                                                                           \
 			fp_put(v, i, &r);                                                          \
@@ -421,13 +450,15 @@ int x_dppd(struct vcpu *v, const struct insn *i)
                                                                                                    \
 		if (rc)                                                                            \
 			return rc;                                                                 \
-		r = sf##bits##_round(&env, b, fp_imm_round(i, &env), i->imm & 8);                  \
+		r = round##bits(&env, v, i, b);                                                    \
 		rc = fp_end(v, &env);                                                              \
 		if (!rc)                                                                           \
 			fp_put##bits(v, i, r);                                                     \
 		return rc;                                                                         \
 	}
 
+#define FLOAT32(x) (float)(x)
+#define FLOAT64(x) (x)
 ROUND(32, d, ps, ss)
 ROUND(64, q, pd, sd)
 
@@ -488,7 +519,8 @@ static u32 rsqrt32(u32 a)
 
 static int approx(struct vcpu *v, const struct insn *i, u32 (*f)(u32))
 {
-	union vreg b;
+	const union vreg *b;
+	union vreg buf, r;
 	u32 x;
 	int rc;
 
@@ -498,12 +530,12 @@ static int approx(struct vcpu *v, const struct insn *i, u32 (*f)(u32))
 			fp_put32(v, i, f(x));
 		return rc;
 	}
-	rc = fp_src(v, i, i->vl, &b);
+	rc = fp_src(v, i, i->vl, &buf, &b);
 	if (rc)
 		return rc;
-	for (unsigned k = 0; k < i->vl / 4u; k++)
-		b.d[k] = f(b.d[k]);
-	fp_put(v, i, &b);
+	for (unsigned k = 0; k < i->vl / 8u; k++)
+		r.q[k] = fp_pair(f(b->d[2 * k]), f(b->d[2 * k + 1]));
+	fp_put(v, i, &r);
 	return EXEC_NEXT;
 }
 

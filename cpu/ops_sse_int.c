@@ -1,6 +1,7 @@
 /*
  * Packed integer arithmetic, logic, compares and shifts of SSE2 to SSE4.2, with their VEX forms.
- * The arithmetic is in vec_int.h. SDM volume 1, "Programming with Intel Streaming SIMD Extensions 2".
+ * The arithmetic is in vec_int.h. SDM volume 1, "Programming with Intel Streaming SIMD Extensions
+ * 2 (Intel SSE2)" and the chapters on later extensions.
  */
 #include "cpu/insn_protos.h"
 #include "cpu/vec_int.h"

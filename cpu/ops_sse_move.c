@@ -10,21 +10,27 @@
 
 int x_mov_load(struct vcpu *v, const struct insn *i)
 {
+	const u8 *p = insn_is_mem(i) ? vec_host(v, i, 16, false) : v->ymm[i->rm].b;
 	union lane b;
-	int r = sse_src(v, i, &b);
+	int r = 0;
 
-	if (!r)
+	if (likely(p != NULL))
+		memcpy(&b, p, 16);
+	else
+		r = vec_read(v, i, &b, 16);
+	if (likely(!r))
 		lane_put(&v->ymm[i->reg], 0, b);
 	return r;
 }
 
 int x_mov_store(struct vcpu *v, const struct insn *i)
 {
-	const union vreg *s = &v->ymm[i->reg];
+	u8 *p = insn_is_mem(i) ? vec_host(v, i, 16, true) : v->ymm[i->rm].b;
+	union lane l = lane_get(&v->ymm[i->reg], 0);
 
-	if (insn_is_mem(i))
-		return vec_write(v, i, s, 16);
-	lane_put(&v->ymm[i->rm], 0, lane_get(s, 0));
+	if (unlikely(!p))
+		return vec_write(v, i, &l, 16);
+	memcpy(p, &l, 16);
 	return EXEC_NEXT;
 }
 

@@ -208,13 +208,14 @@ int x_lods(struct vcpu *v, const struct insn *i)
 
 /* --- SCAS and CMPS: stop on ZF --- */
 
+/* Processors read ES:rDI first: its fault is the one that is seen. */
 static int compare_one(const struct str *s, bool cmps)
 {
 	u64 a = reg_read(s->v, s->i, RAX, s->n), b;
-	int r = cmps ? mem_read(s->v, s->i->seg, index_reg(s, RSI), s->n, &a) : 0;
+	int r = mem_read(s->v, SEG_ES, index_reg(s, RDI), s->n, &b);
 
-	if (!r)
-		r = mem_read(s->v, SEG_ES, index_reg(s, RDI), s->n, &b);
+	if (!r && cmps)
+		r = mem_read(s->v, s->i->seg, index_reg(s, RSI), s->n, &a);
 	if (!r)
 		alu_op(s->v, ALU_CMP, s->n * 8, a, b);
 	return r;
@@ -223,14 +224,18 @@ static int compare_one(const struct str *s, bool cmps)
 static int repeat_compare(const struct str *s, bool cmps)
 {
 	bool while_zero = s->i->prefix & P_F3;
+	u64 res = s->v->fl_res, aux = s->v->fl_aux;
 
 	if (s->rep && !index_reg(s, RCX))
 		return EXEC_NEXT;
 	for (unsigned left = ITERATIONS_PER_RUN; left; left--) {
 		int r = compare_one(s, cmps);
 
-		if (r)
+		if (r) { /* RFLAGS go back to what they were before the instruction */
+			s->v->fl_res = res;
+			s->v->fl_aux = aux;
 			return r;
+		}
 		if (cmps)
 			advance_reg(s, RSI, 1);
 		advance_reg(s, RDI, 1);

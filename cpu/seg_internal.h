@@ -86,8 +86,6 @@ static inline bool stack_quick(const struct vcpu *v)
 /* --- event.c --- */
 /* A fault whose error code is a selector (0 for none); EXT is added while an event is delivered. */
 int raise_sel(struct vcpu *v, u8 vector, u16 sel);
-/* VM entry: delivers v->inject; the event itself causes no VM exit, CR2 and DR6 stay. */
-void event_inject(struct vcpu *v);
 /* Virtual-8086 mode with CR4.VME: does INT n go to the 8086 program's own handler? The bitmap lies
  * in the TSS. 0 or a fault. */
 int vme_redirected(struct vcpu *v, u8 vector, bool *redirected);

@@ -242,10 +242,14 @@ void seg_drop_privileged(struct vcpu *v)
 
 	for (unsigned k = 0; k < ARRAY_SIZE(segs); k++) {
 		struct seg *s = &v->seg[segs[k]];
+		u64 base = s->base;
 
-		if (s->ar & AR_UNUSABLE || ar_is_conforming(s->ar) || seg_dpl(s) >= v->cpl)
+		/* a null selector can hold usable rights after a VM entry or exit */
+		if (!(s->sel & ~3) || s->ar & AR_UNUSABLE || ar_is_conforming(s->ar) ||
+		    seg_dpl(s) >= v->cpl)
 			continue;
 		seg_make_null(s, 0, 0);
+		s->base = base; /* only the selector and the rights go */
 		seg_loaded(v, segs[k]);
 	}
 }

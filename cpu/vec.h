@@ -77,7 +77,8 @@ static inline u8 *vec_host(const struct vcpu *v, const struct insn *i, unsigned 
 /* The memory operand: n is 1-32. */
 int vec_read(struct vcpu *v, const struct insn *i, void *buf, unsigned n);
 int vec_write(struct vcpu *v, const struct insn *i, const void *buf, unsigned n);
-/* Stores byte k of n to offset (off + k) & off_mask where bit k of `select` is set; all or nothing. */
+/* Stores byte k of n to offset (off + k) & off_mask where bit k of `select` is set; all or
+ * nothing. */
 int vec_store_bytes(struct vcpu *v, unsigned seg, u64 off, u64 off_mask, const void *bytes,
 		    u32 select, unsigned n);
 

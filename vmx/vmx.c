@@ -45,6 +45,7 @@ void vmx_reset(struct vcpu *v, bool init)
 	struct vmx_state *x = &v->vmx;
 
 	x->vmxon = x->non_root = x->launched = x->is_shadow = false;
+	x->smm_vmxon = x->smm_non_root = false;
 	x->virtual_nmi_blocking = x->mtf_pending = x->tpr_exit_pending = false;
 	x->timer_armed = x->event_delivered = x->shadow_cached = x->shadow_dirty = false;
 	x->vmxon_ptr = x->current_ptr = VMX_NO_POINTER;
@@ -54,6 +55,56 @@ void vmx_reset(struct vcpu *v, bool init)
 	x->eptp = 0;
 	if (!init)
 		x->feature_control = 0;
+}
+
+/* Effective controls and TLB tags, as VM entry sets them. */
+static void recompute(struct vcpu *v)
+{
+	struct vmx_state *x = &v->vmx;
+
+	x->ctl = vmx_effective_controls(&x->vmcs);
+	x->vpid = x->non_root && vmx_on(x, PROC2_ENABLE_VPID) ? x->vmcs.ctl.vpid : 0;
+	x->eptp = x->non_root && vmx_on(x, PROC2_ENABLE_EPT) ? x->vmcs.ctl.eptp : 0;
+}
+
+void vmx_before_save(struct vcpu *v)
+{
+	vmcs_shadow_flush(v);
+}
+
+void vmx_after_load(struct vcpu *v)
+{
+	struct vmx_state *x = &v->vmx;
+
+	x->dirty = VMCS_DIRTY_ALL;
+	x->shadow_cached = x->shadow_dirty = x->at_boundary = false;
+	x->timer_armed = x->non_root && vmx_control_on(&(struct vmx_controls){{x->vmcs.ctl.pin}},
+						       PIN_ACTIVATE_PREEMPTION_TIMER);
+	recompute(v);
+}
+
+void vmx_smi(struct vcpu *v)
+{
+	struct vmx_state *x = &v->vmx;
+
+	x->smm_vmxon = x->vmxon;
+	x->smm_non_root = x->non_root;
+	x->vmxon = x->non_root = false;
+	recompute(v);
+	if (x->smm_non_root)
+		vmx_flush_vpid0(v, 0);
+}
+
+void vmx_rsm(struct vcpu *v)
+{
+	struct vmx_state *x = &v->vmx;
+
+	x->vmxon = x->smm_vmxon;
+	x->non_root = x->smm_non_root;
+	x->smm_vmxon = x->smm_non_root = false;
+	recompute(v);
+	if (x->non_root && !x->vpid)
+		vmx_flush_vpid0(v, x->eptp);
 }
 
 bool vmx_msr_read(struct vcpu *v, u32 msr, u64 *value)

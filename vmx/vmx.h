@@ -22,6 +22,14 @@ void vmx_reset(struct vcpu *v, bool init);
 /* Capability MSRs 480H-491H and IA32_FEATURE_CONTROL (3AH); false: #GP. */
 bool vmx_msr_read(struct vcpu *v, u32 msr, u64 *value);
 bool vmx_msr_write(struct vcpu *v, u32 msr, u64 value);
+/* Around a saved state: before it is taken, and after one was loaded (all but what `struct vmx_state`
+ * calls derived). */
+void vmx_before_save(struct vcpu *v);
+void vmx_after_load(struct vcpu *v);
+/* An SMI leaves VMX operation until RSM; to be called before the SMM state is loaded, and after the
+ * interrupted state was. */
+void vmx_smi(struct vcpu *v);
+void vmx_rsm(struct vcpu *v);
 /* VMX state for `info vmx`: current VMCS, counters, the last exits. */
 void vmx_print(const struct vcpu *v, FILE *out);
 

@@ -98,7 +98,8 @@ void interp_run(struct interp *p, const struct hc_batch *b, const struct hc_case
 
 /* --- compare.c --- */
 /* True if they differ in what is defined. */
-bool hc_differ(const struct hc_case *c, const struct hc_result *host, const struct hc_result *own);
+bool hc_differ(const struct hc_case *c, const struct hc_result *host, const struct hc_result *own,
+	       bool stepped);
 void hc_print_case(FILE *out, const struct hc_case *c);
 void hc_print_diff(FILE *out, const struct hc_case *c, const char *who,
 		   const struct hc_result *host, const struct hc_result *own);

@@ -191,7 +191,8 @@ START_TEST(test_far_loads)
 	static const struct {
 		exec_fn *op;
 		u8 seg;
-	} c[] = {{x_les, SEG_ES}, {x_lds, SEG_DS}, {x_lss, SEG_SS}, {x_lfs, SEG_FS}, {x_lgs, SEG_GS}};
+	} c[] = {{x_les, SEG_ES}, {x_lds, SEG_DS}, {x_lss, SEG_SS}, {x_lfs, SEG_FS},
+		 {x_lgs, SEG_GS}};
 	struct env *e = env_new();
 	struct insn i = mem_form(4, RBX, 0x6000);
 

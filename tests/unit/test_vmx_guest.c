@@ -814,14 +814,14 @@ START_TEST(preemption_timer)
 	m->ctl.exit |= VMX_MASK(EXIT_SAVE_PREEMPTION_TIMER_VALUE);
 	restart_with(&m->ctl.pin, VMX_MASK(PIN_ACTIVATE_PREEMPTION_TIMER));
 	left = vmx_timer_ticks_left(v);
-	ck_assert_uint_ge(left, 9 * 32);
-	ck_assert_uint_le(left, 10 * 32);
+	ck_assert_uint_gt(left, 9 << VMX_PREEMPTION_TIMER_RATE);
+	ck_assert_uint_le(left, 10 << VMX_PREEMPTION_TIMER_RATE);
 	v->skipped += left - 1;
 	ck_assert(!vmx_boundary_windows(v));
 	leave_guest();
 	ck_assert_uint_eq(m->guest.preemption_timer, 1);
 	restart_with(&m->ctl.pin, 0);
-	v->skipped += 64;
+	v->skipped += 2 << VMX_PREEMPTION_TIMER_RATE;
 	ck_assert_uint_eq(vmx_timer_ticks_left(v), 0);
 	ck_assert(vmx_boundary_windows(v));
 	exited(EXIT_REASON_PREEMPTION_TIMER, 0);
@@ -1004,6 +1004,48 @@ START_TEST(init_and_sipi)
 }
 END_TEST
 
+START_TEST(smm_leaves_vmx_operation)
+{
+	start_guest();
+	leave_guest();
+	v->vmx.vmcs.ctl.vpid = 7;
+	restart_with(&v->vmx.vmcs.ctl.proc2, VMX_MASK(PROC2_ENABLE_VPID));
+	ck_assert_uint_eq(v->vmx.vpid, 7);
+	vmx_smi(v);
+	ck_assert(!v->vmx.vmxon && !v->vmx.non_root);
+	ck_assert_uint_eq(v->vmx.vpid, 0);
+	ck_assert_int_eq(op_vmxoff(v, &plain), EXEC_FAULT);
+	vmx_rsm(v);
+	ck_assert(v->vmx.vmxon && v->vmx.non_root);
+	ck_assert_uint_eq(v->vmx.vpid, 7);
+	leave_guest();
+	exited(EXIT_REASON_CPUID, 0);
+}
+END_TEST
+
+START_TEST(derived_state_after_a_load)
+{
+	struct vmx_state saved;
+
+	start_guest();
+	leave_guest();
+	v->vmx.vmcs.ctl.vpid = 7;
+	v->vmx.vmcs.guest.preemption_timer = 5;
+	v->vmx.vmcs.ctl.pin |= VMX_MASK(PIN_ACTIVATE_PREEMPTION_TIMER);
+	restart_with(&v->vmx.vmcs.ctl.proc2, VMX_MASK(PROC2_ENABLE_VPID));
+	vmx_before_save(v);
+	saved = v->vmx;
+	memset(&v->vmx.ctl, 0, sizeof(v->vmx.ctl));
+	v->vmx.vpid = 0;
+	v->vmx.timer_armed = false;
+	vmx_after_load(v);
+	ck_assert_mem_eq(&saved.ctl, &v->vmx.ctl, sizeof(saved.ctl));
+	ck_assert_uint_eq(v->vmx.vpid, 7);
+	ck_assert(v->vmx.timer_armed);
+	ck_assert_uint_eq(v->vmx.dirty, VMCS_DIRTY_ALL);
+}
+END_TEST
+
 START_TEST(feature_control_locks)
 {
 	u64 value;
@@ -1056,6 +1098,8 @@ Suite *vmx_guest_suite(void)
 	tcase_add_test(t, instruction_information);
 	tcase_add_test(t, pending_debug_exceptions);
 	tcase_add_test(t, init_and_sipi);
+	tcase_add_test(t, smm_leaves_vmx_operation);
+	tcase_add_test(t, derived_state_after_a_load);
 	tcase_add_test(t, feature_control_locks);
 	suite_add_tcase(s, t);
 	return s;
