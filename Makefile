@@ -49,7 +49,13 @@ list = $(patsubst $(SRCDIR)/%,%,$(sort $(wildcard $(addprefix $(SRCDIR)/,$(1))))
 SOURCES := $(call list,$(addsuffix /*.c,$(FOLDERS)))
 TEST_SOURCES := $(call list,tests/unit/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+INSN_SOURCES := $(call list,tests/insn/*.c)
+INSN_OBJECTS := $(INSN_SOURCES:%.c=$(BUILD)/%.o)
 TEST_OBJECTS := $(TEST_SOURCES:%.c=$(BUILD)/%.o)
+
+# V=1 shows the commands themselves.
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@echo '  $(1)	$(patsubst $(BUILD)/%,%,$@)')
 
 .PHONY: all FORCE demo check check-long bench lint man install uninstall clean distclean \
 	print-sources unit format
@@ -59,7 +65,8 @@ gigogne: build/$(DEFAULT_MODE)/gigogne
 	@cp -f $< $@.new && mv -f $@.new $@
 
 $(BUILD)/gigogne: $(OBJECTS) $(BUILD)/nest_image.o
-	$(LINK) -o $@ $^ $(LDLIBS_ALL)
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS_ALL)
 
 # Objects are made again when the compiler or its flags change.
 $(BUILD)/flags: FORCE
@@ -69,12 +76,13 @@ $(BUILD)/flags: FORCE
 
 $(BUILD)/%.o: $(SRCDIR)/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(COMPILE) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.o: $(BUILD)/%.c $(BUILD)/flags
 	$(COMPILE) -MMD -MP -c -o $@ $<
 
--include $(OBJECTS:.o=.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d)
+-include $(OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(INSN_OBJECTS:.o=.d)
 
 # --- the built-in guest. It is x86-64 code: NEST_CC is the host's compiler, a cross compiler, or
 # empty: then the checked-in image is taken ---
@@ -108,10 +116,18 @@ demo: all
 # Unit tests take from the archive what they name; a bench may define its own board.
 $(BUILD)/gigogne.a: $(filter-out $(BUILD)/frontend/main.o,$(OBJECTS)) $(BUILD)/nest_image.o
 	@rm -f $@
-	$(AR) rc $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rc $@ $^
 
 $(BUILD)/unit: $(TEST_OBJECTS) $(BUILD)/gigogne.a
-	$(LINK) -o $@ $^ $(CHECK_LIBS) $(LDLIBS_ALL)
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LDLIBS_ALL)
+
+# The interpreter against the processor under it.
+$(BUILD)/hostcmp: $(INSN_OBJECTS) $(BUILD)/gigogne.a
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS_ALL)
+
 CHECK_LIBS ?= $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lrt -lpthread)
 
 # Every function `Suite *NAME(void)` under tests/unit/ is a suite; main.c runs T(NAME) for each.
@@ -120,27 +136,30 @@ $(BUILD)/suites.def: $(addprefix $(SRCDIR)/,$(filter-out tests/unit/main.c,$(TES
 	@{ sed -n 's/^Suite \*\([a-z0-9_]*\)(void)$$/T(\1)/p' $^; echo '#undef T'; } > $@
 
 $(BUILD)/tests/unit/main.o: $(BUILD)/suites.def
-$(BUILD)/tests/unit/main.o: CPPFLAGS_ALL += -I$(BUILD)
+$(BUILD)/tests/unit/main.o: private CPPFLAGS_ALL += -I$(BUILD)
 
 unit: $(BUILD)/unit
 	$(BUILD)/unit
 
 # Other checks: add a script's path, from the top folder, to one of these lists.
-CHECK_SCRIPTS := tests/lint/run.sh
+CHECK_SCRIPTS := tests/lint/run.sh tests/cli/run.sh tests/checks/insn.sh tests/checks/demo.sh
 CHECK_LONG_SCRIPTS :=
 CHECKS := $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit) $(addprefix $(SRCDIR)/,$(CHECK_SCRIPTS))
 CHECKS_LONG := $(CHECKS) $(addprefix $(SRCDIR)/,$(CHECK_LONG_SCRIPTS))
-TEST_ENV = SRCDIR='$(SRCDIR)' BUILD='$(BUILD)' GIGOGNE='$(BUILD)/gigogne' CC='$(CC)' MAKE='$(MAKE)'
+TEST_ENV = SRCDIR='$(abspath $(SRCDIR))' BUILD='$(abspath $(BUILD))' \
+	GIGOGNE='$(abspath $(BUILD))/gigogne' CC='$(CC)' MAKE='$(MAKE)'
 NEED_CHECK = $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit,no-check)
 
 .PHONY: no-check
 no-check:
 	@echo 'make: the unit tests need the library Check (package check); going without' >&2
 
-check: all $(NEED_CHECK)
+CHECK_PROGRAMS = $(NEED_CHECK) $(BUILD)/hostcmp
+
+check: all $(CHECK_PROGRAMS)
 	@$(TEST_ENV) sh $(SRCDIR)/tests/check.sh $(CHECKS)
 
-check-long: all $(NEED_CHECK)
+check-long: all $(CHECK_PROGRAMS)
 	@$(TEST_ENV) sh $(SRCDIR)/tests/check.sh $(CHECKS_LONG)
 
 bench: all
@@ -155,16 +174,17 @@ format:
 		xargs clang-format -i --style=file
 
 print-sources:
-	@printf '%s\n' $(SOURCES) $(TEST_SOURCES)
+	@printf '%s\n' $(SOURCES) $(TEST_SOURCES) $(INSN_SOURCES)
 
-# --- documentation out of the option table, and installation ---
+# --- documentation out of the option table, and installation. RUN: what runs a program that was
+# built for another machine ---
 man: $(BUILD)/gigogne.1 $(BUILD)/gigogne.bash
 
 $(BUILD)/gigogne.1: $(BUILD)/gigogne
-	$(BUILD)/gigogne -help=man > $@.new && mv $@.new $@
+	$(RUN) $(BUILD)/gigogne -help=man > $@.new && mv $@.new $@
 
 $(BUILD)/gigogne.bash: $(BUILD)/gigogne
-	$(BUILD)/gigogne -help=bash > $@.new && mv $@.new $@
+	$(RUN) $(BUILD)/gigogne -help=bash > $@.new && mv $@.new $@
 
 install: all man
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(bashcompdir) \

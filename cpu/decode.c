@@ -249,8 +249,6 @@ static bool row_matches(const struct parse *s, const struct insn_row *r, u8 cls,
 	if (s->o->prefix & P_VEX) {
 		if ((r->attr & A_L0 && s->vex_l) || (r->attr & A_L1 && !s->vex_l))
 			return false;
-		if (r->attr & A_NOVVVV && s->o->vvvv)
-			return false;
 		w_known = true;
 	}
 	return !(w_known && ((r->attr & A_W0 && w) || (r->attr & A_W1 && !w)));
@@ -472,6 +470,8 @@ enum decode_status decode(const struct decoder *d, unsigned mode_bits, const u8 
 		modrm_fields(&s);
 	operands(&s, r);
 	if (o->prefix & P_LOCK && (!(r->attr & A_LOCK) || o->mod == 3))
+		return finish(&s, DECODE_UD);
+	if (o->prefix & P_VEX && r->attr & A_NOVVVV && o->vvvv)
 		return finish(&s, DECODE_UD);
 	return finish(&s, DECODE_OK);
 }

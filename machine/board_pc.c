@@ -626,6 +626,23 @@ static void firmware_cpu(struct machine *m, struct vcpu *v)
 	v->mtrr_mask[0] = (v->phys_mask & ~0x3fffffffull) | BIT(11);
 }
 
+/* The interrupt controllers in AT mode with timer, keyboard, cascade and floppy (and RTC, mouse, FPU,
+ * disk behind the cascade) unmasked, and the 18.2 Hz tick. */
+static void firmware_legacy(struct machine *m)
+{
+	static const struct {
+		u16 port;
+		u8 value;
+	} writes[] = {
+		{0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0xb8},
+		{0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0x8e},
+		{0x43, 0x34}, {0x40, 0x00}, {0x40, 0x00},
+	};
+
+	for (unsigned n = 0; n < ARRAY_SIZE(writes); n++)
+		bus_write(&m->pio, writes[n].port, writes[n].value, 1);
+}
+
 void board_reset(struct machine *m)
 {
 	struct pci_window w = {.mem_base = PCI_MEM_BASE, .mem_end = PCI_MEM_END,
@@ -637,6 +654,7 @@ void board_reset(struct machine *m)
 		vcpu_reset(&m->cpu[n]->v, false);
 		firmware_cpu(m, &m->cpu[n]->v);
 	}
+	firmware_legacy(m);
 	lapic_set_virtual_wire(&m->cpu[0]->lapic);
 	memcpy(w.irq, pirq_irq, sizeof(w.irq));
 	piix3_set_routes(&m->piix3, pirq_irq);

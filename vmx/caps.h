@@ -1,6 +1,7 @@
 /*
  * What this CPU model's VMX can do: the IA32_VMX_* capability MSRs, folded from controls.def and
- * vmcs_fields.def through the mask of a CPU model (SDM Vol. 3, "VMX Capability Reporting Facility").
+ * vmcs_fields.def through the mask of a CPU model (SDM Vol. 3, "VMX Capability Reporting
+ * Facility").
  */
 #ifndef VMX_CAPS_H
 #define VMX_CAPS_H
@@ -18,7 +19,7 @@ enum vmx_control {
 #include "vmx/controls.def"
 };
 
-#define VMX_MASK(control) (1u << ((control) & 31))
+#define VMX_MASK(control) (1u << ((control)&31))
 
 /* Effective controls: the secondary word is zero unless activated. */
 struct vmx_controls {

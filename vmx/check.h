@@ -41,8 +41,8 @@ struct vmx_failure {
 struct vmx_check_env {
 	const struct vmx_caps *caps;
 	u64 current_ptr;
-	u64 efer_valid, debugctl_valid; /* bits that may be 1 */
-	bool lma;			/* IA32_EFER.LMA now */
+	u64 efer_valid, debugctl_valid;			    /* bits that may be 1 */
+	bool lma;					    /* IA32_EFER.LMA now */
 	u64 (*read)(void *owner, u64 paddr, unsigned size); /* guest memory */
 	void *owner;
 };
@@ -64,16 +64,16 @@ struct vmx_controls vmx_effective_controls(const struct vmcs *vmcs);
 void vmx_check_init(struct vmx_check *c, const struct vmx_check_env *env, const struct vmcs *vmcs);
 
 /* Each returns true, or false with c->fail describing the first rule that failed. */
-bool vmx_check_controls(struct vmx_check *c);  /* C1, C2, C3 but for injection */
-bool vmx_check_vtpr(struct vmx_check *c);      /* C1: depends on memory */
-bool vmx_check_injection(struct vmx_check *c); /* C3 */
-bool vmx_check_host(struct vmx_check *c);      /* C4, C5, C6 but for the next */
-bool vmx_check_host_now(struct vmx_check *c);  /* C6: depends on the mode now */
-bool vmx_check_guest_registers(struct vmx_check *c);	 /* C7, C9 */
-bool vmx_check_guest_segments(struct vmx_check *c);	 /* C8 */
-bool vmx_check_guest_state(struct vmx_check *c);	 /* C10 but for the next */
-bool vmx_check_link_pointer(struct vmx_check *c);	 /* C10: depends on memory */
-bool vmx_check_pdptes(struct vmx_check *c);		 /* C11 */
+bool vmx_check_controls(struct vmx_check *c);	     /* C1, C2, C3 but for injection */
+bool vmx_check_vtpr(struct vmx_check *c);	     /* C1: depends on memory */
+bool vmx_check_injection(struct vmx_check *c);	     /* C3 */
+bool vmx_check_host(struct vmx_check *c);	     /* C4, C5, C6 but for the next */
+bool vmx_check_host_now(struct vmx_check *c);	     /* C6: depends on the mode now */
+bool vmx_check_guest_registers(struct vmx_check *c); /* C7, C9 */
+bool vmx_check_guest_segments(struct vmx_check *c);  /* C8 */
+bool vmx_check_guest_state(struct vmx_check *c);     /* C10 but for the next */
+bool vmx_check_link_pointer(struct vmx_check *c);    /* C10: depends on memory */
+bool vmx_check_pdptes(struct vmx_check *c);	     /* C11 */
 
 /* --- for the check_*.c files --- */
 bool vmx_check_fail(struct vmx_check *c, enum vmx_rule rule, u32 field, u64 value);

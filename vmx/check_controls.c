@@ -1,6 +1,6 @@
 /*
- * VM entry: checks on the control fields, and what all check files share (SDM Vol. 3, "Checks on VMX
- * Controls").
+ * VM entry: checks on the control fields, and what all check files share (SDM Vol. 3, "Checks on
+ * VMX Controls").
  *
  * Left out: the address checks of controls that are not supported (posted interrupts, PML, SPP,
  * VM functions, #VE), which the capability rule refuses.
@@ -235,14 +235,13 @@ bool vmx_check_injection(struct vmx_check *c)
 	if (!(info >> 31))
 		return true;
 	return must(c, RULE_INJECT_TYPE, info,
-		    type != 1 &&
-			    (type != 7 || vmx_may(c->env->caps, PROC_MONITOR_TRAP_FLAG))) &&
+		    type != 1 && (type != 7 || vmx_may(c->env->caps, PROC_MONITOR_TRAP_FLAG))) &&
 	       must(c, RULE_INJECT_VECTOR, info, check_injected_vector(type, vector)) &&
 	       must(c, RULE_INJECT_DELIVER_ERROR, info, deliver == wanted) &&
 	       must(c, RULE_INJECT_RESERVED, info, !bits(info, 30, 12)) &&
 	       must(c, RULE_INJECT_ERROR_CODE, x->entry_error_code,
 		    !deliver || !(x->entry_error_code >> 16)) &&
 	       must(c, RULE_INJECT_LENGTH, length,
-		    !software || (length <= 15 && (length || (c->env->caps->misc &
-							      VMX_MISC_ZERO_LENGTH))));
+		    !software || (length <= 15 &&
+				  (length || (c->env->caps->misc & VMX_MISC_ZERO_LENGTH))));
 }

@@ -103,8 +103,7 @@ static bool check_guest_efer(struct vmx_check *c)
 	if (!check_on(c, ENTRY_LOAD_IA32_EFER))
 		return true;
 	return must(c, RULE_GUEST_EFER_RESERVED, g->efer, !(g->efer & ~c->env->efer_valid)) &&
-	       must(c, RULE_GUEST_EFER_LMA, g->efer,
-		    lma == check_on(c, ENTRY_IA32E_MODE_GUEST)) &&
+	       must(c, RULE_GUEST_EFER_LMA, g->efer, lma == check_on(c, ENTRY_IA32E_MODE_GUEST)) &&
 	       must(c, RULE_GUEST_EFER_LME, g->efer, !(g->cr0 & CR0_PG) || lma == lme);
 }
 
@@ -118,8 +117,7 @@ static bool check_guest_rip(struct vmx_check *c)
 	u64 beyond = g->rip >> width;
 
 	return must(c, RULE_RIP_32, g->rip, mode64 || !(g->rip >> 32)) &&
-	       must(c, RULE_RIP_IDENTICAL, g->rip,
-		    !mode64 || !beyond || beyond == ~0ull >> width);
+	       must(c, RULE_RIP_IDENTICAL, g->rip, !mode64 || !beyond || beyond == ~0ull >> width);
 }
 
 static bool check_guest_tables(struct vmx_check *c)
@@ -228,8 +226,7 @@ static bool check_cs(struct vmx_check *c)
 	bool ia32e = check_on(c, ENTRY_IA32E_MODE_GUEST);
 
 	return must_ar(c, RULE_CS_TYPE, VMCS_CS,
-		       (type & 9) == 9 ||
-			       (type == 3 && check_on(c, PROC2_UNRESTRICTED_GUEST))) &&
+		       (type & 9) == 9 || (type == 3 && check_on(c, PROC2_UNRESTRICTED_GUEST))) &&
 	       must_ar(c, RULE_SEG_S, VMCS_CS, cs->ar & BIT(4)) &&
 	       must_ar(c, RULE_CS_DPL, VMCS_CS,
 		       type == 3   ? dpl == 0
@@ -246,15 +243,12 @@ static bool check_ss(struct vmx_check *c)
 	bool cs_is_data = ar_type(&c->vmcs->guest.seg[VMCS_CS]) == 3;
 
 	if (!must_ar(c, RULE_SS_DPL, VMCS_SS,
-		     check_on(c, PROC2_UNRESTRICTED_GUEST) ||
-			     ar_dpl(ss) == (ss->selector & 3u)) ||
-	    !must_ar(c, RULE_SS_DPL_0, VMCS_SS,
-		     (!cs_is_data && guest_pe(c)) || ar_dpl(ss) == 0))
+		     check_on(c, PROC2_UNRESTRICTED_GUEST) || ar_dpl(ss) == (ss->selector & 3u)) ||
+	    !must_ar(c, RULE_SS_DPL_0, VMCS_SS, (!cs_is_data && guest_pe(c)) || ar_dpl(ss) == 0))
 		return false;
 	return !usable(ss) ||
 	       (must_ar(c, RULE_SS_TYPE, VMCS_SS, ar_type(ss) == 3 || ar_type(ss) == 7) &&
-		must_ar(c, RULE_SEG_S, VMCS_SS, ss->ar & BIT(4)) &&
-		check_segment_form(c, VMCS_SS));
+		must_ar(c, RULE_SEG_S, VMCS_SS, ss->ar & BIT(4)) && check_segment_form(c, VMCS_SS));
 }
 
 static bool check_data_segment(struct vmx_check *c, unsigned n)

@@ -1,8 +1,8 @@
 /*
- * VM entry: the checks in the SDM's order, the load of guest state, the MSR list, event injection and
- * what holds right after entry (SDM Vol. 3, chapter "VM Entries"). Checks of groups of fields that
- * no VMWRITE touched since they last passed are skipped: a VM exit saves only state that passes, and
- * what depends on memory or on the mode now is always checked.
+ * VM entry: the checks in the SDM's order, the load of guest state, the MSR list, event injection
+ * and what holds right after entry (SDM Vol. 3, chapter "VM Entries"). Checks of groups of fields
+ * that no VMWRITE touched since they last passed are skipped: a VM exit saves only state that
+ * passes, and what depends on memory or on the mode now is always checked.
  *
  * Left out: VM entry in SMM, and MSRs and state of features that this CPU does not have.
  */
@@ -279,8 +279,7 @@ int vm_enter(struct vcpu *v)
 		log_failure(v, &c.fail);
 		x->ctl = c.ctl;
 		x->eptp = x->vpid = 0;
-		return vm_entry_failure(v, EXIT_REASON_ENTRY_FAILURE_GUEST_STATE,
-					t->qualification);
+		return vm_entry_failure(v, EXIT_REASON_ENTRY_FAILURE_GUEST_STATE, t->qualification);
 	}
 	x->dirty = 0;
 	x->checked = c.ctl;

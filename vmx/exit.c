@@ -1,7 +1,8 @@
 /*
  * VM exits: the only way out of the guest. Saves guest state, fills the exit-information fields,
- * stores and loads MSRs, loads host state (SDM Vol. 3, chapter "VM Exits"); also the host-state load
- * of a failed VM entry ("VM-Entry Failures During or After Loading Guest State") and VMX aborts.
+ * stores and loads MSRs, loads host state (SDM Vol. 3, chapter "VM Exits"); also the host-state
+ * load of a failed VM entry ("VM-Entry Failures During or After Loading Guest State") and VMX
+ * aborts.
  *
  * Left out: I/O RCX, RSI, RDI and RIP fields (written for SMM VM exits only), bus-lock and enclave
  * bits of the exit reason, machine checks during the exit.
@@ -348,10 +349,8 @@ int vm_exit(struct vcpu *v, const struct vm_exit *e)
 
 int vm_exit_insn(struct vcpu *v, const struct insn *i, u32 reason, u64 qualification)
 {
-	struct vm_exit e = {.reason = reason,
-			    .rf = RF_CLEAR,
-			    .qualification = qualification,
-			    .length = i->len};
+	struct vm_exit e = {
+		.reason = reason, .rf = RF_CLEAR, .qualification = qualification, .length = i->len};
 
 	return vm_exit(v, &e);
 }

@@ -2,8 +2,8 @@
  * The VMX instructions (SDM Vol. 3, "VMX Instruction Reference"). Each follows its Operation text:
  * #UD, then the VM exit in non-root operation, then the CPL check, then VMfail or the work.
  *
- * Left out: the dual-monitor treatment of SMIs and SMM (VMCALL in root operation fails with error 1)
- * and VM functions (VMFUNC is undefined).
+ * Left out: the dual-monitor treatment of SMIs and SMM (VMCALL in root operation fails with error
+ * 1) and VM functions (VMFUNC is undefined).
  */
 #include "vmx/internal.h"
 
@@ -27,8 +27,8 @@ static int vm_fail_invalid(struct vcpu *v)
 
 int vm_fail_valid(struct vcpu *v, unsigned error)
 {
-	LOG(v->log, vmx, "VMfailValid(%u) %s at rip %016llx", error,
-	    instruction_error_text(error), (unsigned long long)v->rip);
+	LOG(v->log, vmx, "VMfailValid(%u) %s at rip %016llx", error, instruction_error_text(error),
+	    (unsigned long long)v->rip);
 	flags_set_arith(v, RFLAGS_ZF);
 	v->vmx.vmcs.info.instruction_error = error;
 	return EXEC_NEXT;
@@ -364,7 +364,8 @@ int op_invept(struct vcpu *v, const struct insn *i)
 	return vm_succeed(v);
 }
 
-/* Type 0 individual address, 1 single context, 2 all contexts, 3 single context retaining globals. */
+/* Type 0 individual address, 1 single context, 2 all contexts, 3 single context retaining globals.
+ * */
 static bool invvpid_valid(const struct vcpu *v, u64 type, const u64 desc[2])
 {
 	if (desc[0] >> 16 || (type != 2 && !desc[0]))

@@ -56,7 +56,8 @@ u64 insn_displacement(const struct vcpu *v, const struct insn *i)
 	return i->addrsize == 8 ? disp : disp & size_mask(i->addrsize);
 }
 
-/* Bytes of code at laddr in its page, at most n; 0 if the page cannot be fetched from RAM or ROM. */
+/* Bytes of code at laddr in its page, at most n; 0 if the page cannot be fetched from RAM or ROM.
+ * */
 static unsigned peek_code(struct vcpu *v, u64 laddr, u8 *buf, unsigned n)
 {
 	struct walk_in in = {.laddr = laddr, .access = ACCESS_FETCH, .user = v->cpl == 3};

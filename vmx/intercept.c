@@ -1,7 +1,7 @@
 /*
- * Which instructions exit, and what control and debug registers, I/O and MSR accesses do in non-root
- * operation (SDM Vol. 3, "Instructions That Cause VM Exits", "Changes to Instruction Behavior in VMX
- * Non-Root Operation").
+ * Which instructions exit, and what control and debug registers, I/O and MSR accesses do in
+ * non-root operation (SDM Vol. 3, "Instructions That Cause VM Exits", "Changes to Instruction
+ * Behavior in VMX Non-Root Operation").
  *
  * Left out: ENCLS, ENCLV, PCONFIG, LOADIWKEY, user wait instructions.
  */

@@ -52,7 +52,7 @@ static inline u64 vmx_ticks(const struct vcpu *v)
 }
 
 /* insn_info.c */
-u32 insn_info_memory(const struct insn *i);  /* memory or register operand, reg2 */
+u32 insn_info_memory(const struct insn *i); /* memory or register operand, reg2 */
 u32 insn_info_table(const struct insn *i, unsigned identity);
 u32 insn_info_gpr(const struct insn *i);
 u32 insn_info_string_io(const struct insn *i);

@@ -1,7 +1,7 @@
 /*
- * The VMX-preemption timer (SDM Vol. 3, "VMX-Preemption Timer"). It counts down by one each time bit
- * VMX_PREEMPTION_TIMER_RATE of the tick counter changes, in every activity state; nothing is stored
- * while it runs.
+ * The VMX-preemption timer (SDM Vol. 3, "VMX-Preemption Timer"). It counts down by one each time
+ * bit VMX_PREEMPTION_TIMER_RATE of the tick counter changes, in every activity state; nothing is
+ * stored while it runs.
  */
 #include "vmx/internal.h"
 

@@ -23,14 +23,23 @@ enum print_kind { HEX, AR, PIN, PROC, PROC2, EXIT, ENTRY, REASON, ERROR };
 
 struct vmcs_row {
 	u16 enc, offset;
-	u8 print;   /* enum print_kind */
+	u8 print;     /* enum print_kind */
 	u16 needs[2]; /* 1 + control that may be 1: either makes the field exist; 0, 0: always */
 	const char *name;
 };
 
-#define ALWAYS {0, 0}
-#define HAS(control) {1 + (control), 0}
-#define EITHER(a, b) {1 + (a), 1 + (b)}
+#define ALWAYS                                                                                     \
+	{                                                                                          \
+		0, 0                                                                               \
+	}
+#define HAS(control)                                                                               \
+	{                                                                                          \
+		1 + (control), 0                                                                   \
+	}
+#define EITHER(a, b)                                                                               \
+	{                                                                                          \
+		1 + (a), 1 + (b)                                                                   \
+	}
 static const struct vmcs_row rows[] = {
 #define F(enc, name, member, when, print) {enc, offsetof(struct vmcs, member), print, when, #name},
 #include "vmx/vmcs_fields.def"

@@ -17,7 +17,7 @@ enum vmcs_field {
 };
 
 /* SDM Vol. 3, "Structure of VMCS Component Encoding". */
-#define VMCS_IS_HIGH(enc) ((enc) & 1)
+#define VMCS_IS_HIGH(enc) ((enc)&1)
 #define VMCS_INDEX(enc) ((enc) >> 1 & 0x1ff)
 #define VMCS_TYPE(enc) ((enc) >> 10 & 3)
 #define VMCS_WIDTH(enc) ((enc) >> 13 & 3)
@@ -93,7 +93,8 @@ struct vmcs_host {
 	u64 fs_base, gs_base, tr_base, gdtr_base, idtr_base;
 	u64 sysenter_esp, sysenter_eip;
 	u32 sysenter_cs;
-	u16 es_selector, cs_selector, ss_selector, ds_selector, fs_selector, gs_selector, tr_selector;
+	u16 es_selector, cs_selector, ss_selector, ds_selector, fs_selector, gs_selector,
+		tr_selector;
 };
 
 struct vmcs_info {
@@ -116,7 +117,7 @@ struct vmcs {
 enum vmcs_group {
 	VMCS_DIRTY_CONTROLS = 1,
 	VMCS_DIRTY_HOST = 2,
-	VMCS_DIRTY_GUEST = 4,	 /* guest registers other than segments, and non-register state */
+	VMCS_DIRTY_GUEST = 4,	 /* other guest registers, and non-register state */
 	VMCS_DIRTY_SEGMENTS = 8, /* guest segment registers */
 	VMCS_DIRTY_INJECTION = 16,
 	VMCS_DIRTY_ALL = 31,

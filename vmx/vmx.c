@@ -16,9 +16,12 @@ static void mask_by_features(const struct vcpu *v, struct vmx_model_mask *m)
 		enum vmx_control control;
 		enum feature feature;
 	} needs[] = {
-		{PROC2_ENABLE_RDTSCP, FEAT_RDTSCP},	    {PROC2_ENABLE_INVPCID, FEAT_INVPCID},
-		{PROC2_ENABLE_XSAVES_XRSTORS, FEAT_XSAVES}, {PROC2_RDRAND_EXITING, FEAT_RDRAND},
-		{PROC2_RDSEED_EXITING, FEAT_RDSEED},	    {PROC2_VIRTUALIZE_X2APIC_MODE, FEAT_X2APIC},
+		{PROC2_ENABLE_RDTSCP, FEAT_RDTSCP},
+		{PROC2_ENABLE_INVPCID, FEAT_INVPCID},
+		{PROC2_ENABLE_XSAVES_XRSTORS, FEAT_XSAVES},
+		{PROC2_RDRAND_EXITING, FEAT_RDRAND},
+		{PROC2_RDSEED_EXITING, FEAT_RDSEED},
+		{PROC2_VIRTUALIZE_X2APIC_MODE, FEAT_X2APIC},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(needs); i++)
@@ -155,12 +158,9 @@ void vmx_print(const struct vcpu *v, FILE *out)
 {
 	const struct vmx_state *x = &v->vmx;
 
-	fprintf(out, "VMX operation: %s\n", !x->vmxon	  ? "none"
-					     : x->non_root ? "non-root"
-							   : "root");
-	fprintf(out, "VMXON pointer %016" PRIx64 " current VMCS %016" PRIx64 "%s%s\n",
-		x->vmxon_ptr, x->current_ptr, x->launched ? " launched" : "",
-		x->is_shadow ? " shadow" : "");
+	fprintf(out, "VMX operation: %s\n", !x->vmxon ? "none" : x->non_root ? "non-root" : "root");
+	fprintf(out, "VMXON pointer %016" PRIx64 " current VMCS %016" PRIx64 "%s%s\n", x->vmxon_ptr,
+		x->current_ptr, x->launched ? " launched" : "", x->is_shadow ? " shadow" : "");
 	print_counts(x, out);
 	print_ring(x, out);
 	if (x->current_ptr != VMX_NO_POINTER)

@@ -1,5 +1,6 @@
 /*
- * What cpu/ and machine/ call of VMX; the only header of vmx/ that they include (vmx_state.h apart).
+ * What cpu/ and machine/ call of VMX; the only header of vmx/ that they include (vmx_state.h
+ * apart).
  *
  * Convention: functions called while an instruction runs return 0 (go on) or an enum exec_result to
  * return at once: EXEC_VMEXIT (the state is already that of the host), EXEC_FAULT (an exception is
@@ -22,8 +23,8 @@ void vmx_reset(struct vcpu *v, bool init);
 /* Capability MSRs 480H-491H and IA32_FEATURE_CONTROL (3AH); false: #GP. */
 bool vmx_msr_read(struct vcpu *v, u32 msr, u64 *value);
 bool vmx_msr_write(struct vcpu *v, u32 msr, u64 value);
-/* Around a saved state: before it is taken, and after one was loaded (all but what `struct vmx_state`
- * calls derived). */
+/* Around a saved state: before it is taken, and after one was loaded (all but what `struct
+ * vmx_state` calls derived). */
 void vmx_before_save(struct vcpu *v);
 void vmx_after_load(struct vcpu *v);
 /* An SMI leaves VMX operation until RSM; to be called before the SMM state is loaded, and after the
@@ -112,8 +113,8 @@ static inline u64 vmx_tsc(const struct vcpu *v)
 }
 
 /* --- memory --- */
-/* EPT violation or misconfiguration met by a walk. Always EXEC_VMEXIT. laddr_valid: the access had a
- * linear address (false: loading PDPTEs). */
+/* EPT violation or misconfiguration met by a walk. Always EXEC_VMEXIT. laddr_valid: the access had
+ * a linear address (false: loading PDPTEs). */
 int vmx_ept_fault(struct vcpu *v, const struct walk_out *out, u64 laddr, bool laddr_valid);
 /* No TLB entry may be made for the APIC-access page: its accesses come to vmx_apic_access. */
 static inline bool vmx_is_apic_page(const struct vcpu *v, u64 paddr)
@@ -121,8 +122,8 @@ static inline bool vmx_is_apic_page(const struct vcpu *v, u64 paddr)
 	return unlikely(v->vmx.non_root) && vmx_on(&v->vmx, PROC2_VIRTUALIZE_APIC_ACCESSES) &&
 	       (paddr & PAGE_MASK) == (v->vmx.vmcs.ctl.apic_access & PAGE_MASK);
 }
-/* access: enum access; READ with WRITE, and sizes above 4, always exit. *value is read or written if
- * the access is virtualized (0), else EXEC_VMEXIT. */
+/* access: enum access; READ with WRITE, and sizes above 4, always exit. *value is read or written
+ * if the access is virtualized (0), else EXEC_VMEXIT. */
 int vmx_apic_access(struct vcpu *v, u64 laddr, unsigned offset, unsigned size, unsigned access,
 		    u64 *value);
 
@@ -158,18 +159,17 @@ static inline bool vmx_init_blocked(const struct vcpu *v)
  * true if it made a VM exit; the loop then starts over. Between 2 and 3 stands the delivery of
  * pending debug exceptions. A window that is wanted but shut sets v->intr_waiting.
  */
-bool vmx_boundary_init(struct vcpu *v);	    /* 1: INIT pending: exit 3. SIPI in wait-for-SIPI: exit 4 */
-bool vmx_boundary_traps(struct vcpu *v);    /* 2: TPR below threshold, monitor trap flag */
-bool vmx_boundary_windows(struct vcpu *v);  /* 3: preemption timer, NMI window */
-bool vmx_boundary_nmi(struct vcpu *v);	    /* 4: an NMI is pending and not blocked */
-bool vmx_boundary_int_window(struct vcpu *v);	/* 5: interrupt window */
-bool vmx_boundary_interrupt(struct vcpu *v);	/* 6: an external interrupt is pending, whatever IF */
+bool vmx_boundary_init(struct vcpu *v); /* 1: INIT pending: exit 3. SIPI in wait-for-SIPI: exit 4 */
+bool vmx_boundary_traps(struct vcpu *v);      /* 2: TPR below threshold, monitor trap flag */
+bool vmx_boundary_windows(struct vcpu *v);    /* 3: preemption timer, NMI window */
+bool vmx_boundary_nmi(struct vcpu *v);	      /* 4: an NMI is pending and not blocked */
+bool vmx_boundary_int_window(struct vcpu *v); /* 5: interrupt window */
+bool vmx_boundary_interrupt(struct vcpu *v);  /* 6: an external interrupt is pending, whatever IF */
 /* The monitor trap flag is on, or an exit is pending: one instruction at a time. */
 static inline bool vmx_boundary_wanted(const struct vcpu *v)
 {
-	return unlikely(v->vmx.non_root) &&
-	       (vmx_on(&v->vmx, PROC_MONITOR_TRAP_FLAG) || v->vmx.mtf_pending ||
-		v->vmx.tpr_exit_pending);
+	return unlikely(v->vmx.non_root) && (vmx_on(&v->vmx, PROC_MONITOR_TRAP_FLAG) ||
+					     v->vmx.mtf_pending || v->vmx.tpr_exit_pending);
 }
 /* A window exit is wanted: whoever opens a window (IF set, NMI unblocked) must end its block. */
 static inline bool vmx_window_waiting(const struct vcpu *v)

@@ -1,6 +1,6 @@
 /*
- * The VMX state of one logical processor: data only, embedded in struct vcpu. Which VMCS is current,
- * its cached copy, and what VM entry derived from it for quick tests.
+ * The VMX state of one logical processor: data only, embedded in struct vcpu. Which VMCS is
+ * current, its cached copy, and what VM entry derived from it for quick tests.
  */
 #ifndef VMX_VMX_STATE_H
 #define VMX_VMX_STATE_H
@@ -25,10 +25,10 @@ struct vmx_state {
 	bool launched;	/* launch state of the current VMCS */
 	bool is_shadow; /* the current VMCS is a shadow VMCS */
 	bool virtual_nmi_blocking;
-	bool mtf_pending;     /* injected: exits before the next instruction */
+	bool mtf_pending;      /* injected: exits before the next instruction */
 	bool tpr_exit_pending; /* TPR went below the threshold: exits before the next instruction */
 	bool smm_vmxon, smm_non_root; /* what RSM returns to */
-	bool at_boundary; /* a boundary function runs: v->icount counts */
+	bool at_boundary;	      /* a boundary function runs: v->icount counts */
 	u64 vmxon_ptr;
 	u64 current_ptr; /* VMX_NO_POINTER: no current VMCS */
 	u64 feature_control;
@@ -36,12 +36,12 @@ struct vmx_state {
 
 	/* --- valid in non-root operation, set at VM entry --- */
 	struct vmx_controls ctl;
-	u16 vpid; /* 0 in root operation or without VPID: what tags the TLB */
-	u64 eptp; /* 0 in root operation or without EPT */
-	bool timer_armed;     /* VMX-preemption timer runs */
-	bool event_delivered; /* an event was delivered since the last look at the MTF */
-	u64 timer_start;      /* ticks >> rate when the timer was loaded */
-	u64 mtf_icount;	      /* instruction count when the monitor trap flag was last looked at */
+	u16 vpid;		 /* 0 in root operation or without VPID: what tags the TLB */
+	u64 eptp;		 /* 0 in root operation or without EPT */
+	bool timer_armed;	 /* VMX-preemption timer runs */
+	bool event_delivered;	 /* an event was delivered since the last look at the MTF */
+	u64 timer_start;	 /* ticks >> rate when the timer was loaded */
+	u64 mtf_icount;		 /* when the monitor trap flag was last looked at */
 	u64 ple_first, ple_last; /* PAUSE-loop exiting: TSC of the loop's first and last PAUSE */
 
 	/* --- the shadow VMCS that the link pointer names, while one is used --- */
@@ -53,7 +53,7 @@ struct vmx_state {
 	u64 iret_unblocked_at; /* instruction count of the last IRET that removed NMI blocking */
 
 	/* --- derived --- */
-	u8 dirty; /* enum vmcs_group: written since the last successful entry */
+	u8 dirty;		     /* enum vmcs_group: written since the last successful entry */
 	struct vmx_controls checked; /* controls that the skipped checks were made with */
 	struct vmx_caps caps;
 

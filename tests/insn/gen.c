@@ -276,7 +276,8 @@ static void prepare_string(struct seq *s, const struct enc *e)
 	set_reg(s, RDI, chance(s->r, 25) && s->set >> RSI & 1
 				? s->c->in.reg[RSI] + rnd_below(s->r, 32) - 16
 				: target(s, n, n, false));
-	set_reg(s, RCX, chance(s->r, 96) ? count : value_int(s->r));
+	/* comparisons of many elements are interrupted, and may fault with newer flags then */
+	set_reg(s, RCX, chance(s->r, 96) || e->row->flags.w ? count : value_int(s->r));
 }
 
 static void prepare_stack(struct seq *s, const struct enc *e, unsigned want)
@@ -371,7 +372,7 @@ static void follow_flags(struct seq *s, const struct insn *i)
 {
 	u16 u = undefined_by(i), sure = i->row->flags.w & (u16)~u;
 
-	if (i->row->flags.r == FL_ALL) /* may leave all of them */
+	if (i->row->flags.r == FL_ALL || row_has_kind(i->row, KIND_Y)) /* may leave all of them */
 		sure = 0;
 	if (!s->flow)
 		s->undef &= (u16)~sure;
@@ -394,15 +395,19 @@ static void spoil(struct seq *s, struct enc *e)
 			e->legacy[e->nlegacy++] = 0x3e;
 }
 
-/* Whether 32-bit addressing clears the upper halves of rCX, rSI and rDI when nothing is moved depends
- * on the processor: they must be clear before. */
-static bool narrow_strings(const struct seq *s, const struct insn_row *r)
+/* Repeated strings run over chosen places only: a count or an address left by another instruction
+ * may lead through the code itself, or be interrupted. And whether 32-bit addressing clears the upper
+ * halves of rCX, rSI and rDI when nothing is moved depends on the processor. */
+static bool tame_string(const struct seq *s, const struct insn *i)
 {
-	if (!row_has_kind(r, KIND_X) && !row_has_kind(r, KIND_Y))
+	const u32 regs = 1u << RCX | 1u << RSI | 1u << RDI;
+	const u64 *reg = s->c->in.reg;
+
+	if (!row_has_kind(i->row, KIND_X) && !row_has_kind(i->row, KIND_Y))
 		return true;
-	return (s->set >> RCX & s->set >> RSI & s->set >> RDI & 1) &&
-	       !((s->c->in.reg[RCX] | s->c->in.reg[RSI] | s->c->in.reg[RDI]) >> 32) &&
-	       !(s->dirty & (1u << RCX | 1u << RSI | 1u << RDI));
+	if (i->prefix & (P_F2 | P_F3) && ((s->set & regs) != regs || s->dirty & regs))
+		return false;
+	return i->addrsize == 8 || !((reg[RCX] | reg[RSI] | reg[RDI]) >> 32);
 }
 
 /* The processor runs what the bytes say: that must be an instruction that may run here. */
@@ -410,13 +415,11 @@ static bool acceptable(const struct seq *s, const struct insn *i, enum decode_st
 {
 	if (st == DECODE_UD)
 		return true;
-	if (st != DECODE_OK || !gen_row_usable(i->row) || !host_has(i->row->feature))
+	if (st != DECODE_OK || !s->g->can_run[i->row - insn_rows])
 		return false;
 	if (row_has_kind(i->row, KIND_J) && i->prefix & P_66) /* not the same on all processors */
 		return false;
-	if (i->addrsize == 4 && !narrow_strings(s, i->row)) /* upper halves of unused registers */
-		return false;
-	return !(i->row->flags.r & s->undef);
+	return tame_string(s, i) && !(i->row->flags.r & s->undef);
 }
 
 static bool add_insn(struct seq *s)

@@ -53,6 +53,7 @@ struct job {
 
 struct row_list {
 	u16 row[MAX_ROWS];
+	bool can_run[MAX_ROWS];
 	unsigned n, no_feature;
 };
 
@@ -69,9 +70,12 @@ static void choose_rows(const struct options *o, const struct cpu_model *m, stru
 	for (unsigned k = 0; k < insn_row_count && k < MAX_ROWS; k++) {
 		const struct insn_row *r = &insn_rows[k];
 
-		if (!gen_row_usable(r) || !model_has(m, r->feature) || !wanted(o, r->name))
+		if (!gen_row_usable(r) || !model_has(m, r->feature))
 			continue;
-		if (host_has(r->feature))
+		l->can_run[k] = host_has(r->feature);
+		if (!wanted(o, r->name))
+			continue;
+		if (l->can_run[k])
 			l->row[l->n++] = (u16)k;
 		else if (l->no_feature++ < SHOWN)
 			printf("insn: this processor has no %s (%s)\n", r->name,
@@ -201,7 +205,7 @@ static bool run_job(const struct options *o, unsigned job, const struct cpu_mode
 	j->interp = interp_new(m, page);
 	if (!j->native || !j->interp)
 		return false;
-	j->gen = (struct gen){.rows = rows->row, .nrows = rows->n,
+	j->gen = (struct gen){.rows = rows->row, .nrows = rows->n, .can_run = rows->can_run,
 			      .decoder = interp_decoder(j->interp)};
 	run_batches(j, job);
 	native_stop(j->native);

@@ -70,8 +70,9 @@ bool host_has(enum feature f);
 /* --- gen.c --- */
 struct gen {
 	struct rng rng;
-	const u16 *rows;
+	const u16 *rows; /* to choose from */
 	unsigned nrows;
+	const bool *can_run; /* by row: usable and present on this processor */
 	const struct decoder *decoder;
 };
 /* Rows that are compared: marked A_USER, or runnable with the care that recipes.def describes. */

@@ -1,6 +1,6 @@
 /*
- * The checks of VM entry. A VMCS that passes them all is broken in one place at a time; the rule that
- * fails must be the one named, and its group must give the SDM's consequence. Every rule of
+ * The checks of VM entry. A VMCS that passes them all is broken in one place at a time; the rule
+ * that fails must be the one named, and its group must give the SDM's consequence. Every rule of
  * entry_checks.def and every pair of control_rules.def has at least one row here or is named as
  * unreachable.
  */
@@ -63,10 +63,11 @@ struct edit {
 static const struct edit base[] = {
 	{PIN_F, SET, 0x16},
 	{PROC_F, SET, 0x04006172 | M(PROC_ACTIVATE_SECONDARY_CONTROLS)},
-	{EXIT_F, SET, 0x36dff | M(EXIT_HOST_ADDRESS_SPACE_SIZE) | M(EXIT_LOAD_IA32_EFER) |
-			      M(EXIT_LOAD_IA32_PAT)},
-	{ENTRY_F, SET, 0x11ff | M(ENTRY_IA32E_MODE_GUEST) | M(ENTRY_LOAD_IA32_EFER) |
-			       M(ENTRY_LOAD_IA32_PAT)},
+	{EXIT_F, SET,
+	 0x36dff | M(EXIT_HOST_ADDRESS_SPACE_SIZE) | M(EXIT_LOAD_IA32_EFER) |
+		 M(EXIT_LOAD_IA32_PAT)},
+	{ENTRY_F, SET,
+	 0x11ff | M(ENTRY_IA32E_MODE_GUEST) | M(ENTRY_LOAD_IA32_EFER) | M(ENTRY_LOAD_IA32_PAT)},
 	{VMCS_VMCS_LINK_POINTER, SET, ~0ull},
 	{VMCS_VIRTUAL_APIC_ADDRESS, SET, VAPIC},
 	{VMCS_EPT_POINTER, SET, 0x4000 | 6 | 3 << 3},
@@ -106,14 +107,28 @@ static const struct edit base[] = {
 };
 
 /* Edits of the base that make another kind of valid guest. */
-#define USE2(control) {PROC2_F, OR, M(control)}
-#define USE(control) {PROC_F, OR, M(control)}
-#define EPT_UG {PROC2_F, OR, M(PROC2_ENABLE_EPT) | M(PROC2_UNRESTRICTED_GUEST)}
+#define USE2(control)                                                                              \
+	{                                                                                          \
+		PROC2_F, OR, M(control)                                                            \
+	}
+#define USE(control)                                                                               \
+	{                                                                                          \
+		PROC_F, OR, M(control)                                                             \
+	}
+#define EPT_UG                                                                                     \
+	{                                                                                          \
+		PROC2_F, OR, M(PROC2_ENABLE_EPT) | M(PROC2_UNRESTRICTED_GUEST)                     \
+	}
 /* 32-bit protected mode, PAE paging */
 #define PAE32                                                                                      \
 	{ENTRY_F, CLR, M(ENTRY_IA32E_MODE_GUEST)}, {VMCS_GUEST_IA32_EFER, SET, 0},                 \
-		{VMCS_GUEST_CS_ACCESS_RIGHTS, SET, 0xc09b}
-#define INJECT(type, vector, more) {INJECT_F, SET, 0x80000000u | (type) << 8 | (vector) | (more)}
+	{                                                                                          \
+		VMCS_GUEST_CS_ACCESS_RIGHTS, SET, 0xc09b                                           \
+	}
+#define INJECT(type, vector, more)                                                                 \
+	{                                                                                          \
+		INJECT_F, SET, 0x80000000u | (type) << 8 | (vector) | (more)                       \
+	}
 
 static void apply(struct vmcs *vmcs, const struct edit *e)
 {
@@ -209,12 +224,12 @@ static const struct row rows[] = {
 	{RULE_TPR_THRESHOLD_VTPR, {USE(PROC_USE_TPR_SHADOW), {VMCS_TPR_THRESHOLD, SET, 3}}},
 	{RULE_NONE, {USE(PROC_USE_TPR_SHADOW), {VMCS_TPR_THRESHOLD, SET, 2}}},
 	{RULE_NONE,
-	 {USE(PROC_USE_TPR_SHADOW), {VMCS_TPR_THRESHOLD, SET, 3},
+	 {USE(PROC_USE_TPR_SHADOW),
+	  {VMCS_TPR_THRESHOLD, SET, 3},
 	  USE2(PROC2_VIRTUALIZE_APIC_ACCESSES)}},
 	{RULE_APIC_ACCESS,
 	 {USE2(PROC2_VIRTUALIZE_APIC_ACCESSES), {VMCS_APIC_ACCESS_ADDRESS, SET, 0x80}}},
-	{RULE_VPID_NOT_0,
-	 {USE2(PROC2_ENABLE_VPID), {VMCS_VIRTUAL_PROCESSOR_IDENTIFIER, SET, 0}}},
+	{RULE_VPID_NOT_0, {USE2(PROC2_ENABLE_VPID), {VMCS_VIRTUAL_PROCESSOR_IDENTIFIER, SET, 0}}},
 	{RULE_EPTP_MEMORY_TYPE, {USE2(PROC2_ENABLE_EPT), {VMCS_EPT_POINTER, CLR, 2}}},
 	{RULE_NONE, {USE2(PROC2_ENABLE_EPT), {VMCS_EPT_POINTER, CLR, 6}}},
 	{RULE_EPTP_WALK_LENGTH, {USE2(PROC2_ENABLE_EPT), {VMCS_EPT_POINTER, OR, 4 << 3}}},
@@ -280,7 +295,8 @@ static const struct row rows[] = {
 	{RULE_HOST_TR_NOT_0, {{VMCS_HOST_TR_SELECTOR, SET, 0}}},
 	{RULE_NONE, {{VMCS_HOST_SS_SELECTOR, SET, 0}}},
 	{RULE_HOST_SS_NOT_0,
-	 {{EXIT_F, CLR, M(EXIT_HOST_ADDRESS_SPACE_SIZE)}, {VMCS_HOST_IA32_EFER, SET, 0},
+	 {{EXIT_F, CLR, M(EXIT_HOST_ADDRESS_SPACE_SIZE)},
+	  {VMCS_HOST_IA32_EFER, SET, 0},
 	  {VMCS_HOST_SS_SELECTOR, SET, 0}}},
 	{RULE_HOST_BASE_CANONICAL, {{VMCS_HOST_FS_BASE, SET, 1ull << 48}}},
 	{RULE_HOST_BASE_CANONICAL, {{VMCS_HOST_IDTR_BASE, SET, 1ull << 47}}},
@@ -289,11 +305,15 @@ static const struct row rows[] = {
 	{RULE_GUEST_SIZE_NOW,
 	 {{EXIT_F, CLR, M(EXIT_HOST_ADDRESS_SPACE_SIZE)}, {VMCS_HOST_IA32_EFER, SET, 0}}},
 	{RULE_HOST_PCIDE,
-	 {{EXIT_F, CLR, M(EXIT_HOST_ADDRESS_SPACE_SIZE)}, {VMCS_HOST_IA32_EFER, SET, 0}, 
-	  {ENTRY_F, CLR, M(ENTRY_IA32E_MODE_GUEST)}, {VMCS_HOST_CR4, OR, 1 << 17}}},
+	 {{EXIT_F, CLR, M(EXIT_HOST_ADDRESS_SPACE_SIZE)},
+	  {VMCS_HOST_IA32_EFER, SET, 0},
+	  {ENTRY_F, CLR, M(ENTRY_IA32E_MODE_GUEST)},
+	  {VMCS_HOST_CR4, OR, 1 << 17}}},
 	{RULE_HOST_RIP_32,
-	 {{EXIT_F, CLR, M(EXIT_HOST_ADDRESS_SPACE_SIZE)}, {VMCS_HOST_IA32_EFER, SET, 0},
-	  {ENTRY_F, CLR, M(ENTRY_IA32E_MODE_GUEST)}, {VMCS_HOST_RIP, SET, 1ull << 32}}},
+	 {{EXIT_F, CLR, M(EXIT_HOST_ADDRESS_SPACE_SIZE)},
+	  {VMCS_HOST_IA32_EFER, SET, 0},
+	  {ENTRY_F, CLR, M(ENTRY_IA32E_MODE_GUEST)},
+	  {VMCS_HOST_RIP, SET, 1ull << 32}}},
 	{RULE_HOST_PAE, {{VMCS_HOST_CR4, CLR, 0x20}}},
 	{RULE_HOST_RIP_CANONICAL, {{VMCS_HOST_RIP, SET, 1ull << 47}}},
 	/* guest control registers and MSRs */
@@ -328,7 +348,8 @@ static const struct row rows[] = {
 	{RULE_BASE_CANONICAL, {{VMCS_GUEST_LDTR_BASE, SET, 1ull << 47}}},
 	{RULE_BASE_32, {{VMCS_GUEST_CS_BASE, SET, 1ull << 32}}},
 	{RULE_BASE_32, {{VMCS_GUEST_DS_BASE, SET, 1ull << 32}}},
-	{RULE_NONE, {{VMCS_GUEST_DS_BASE, SET, 1ull << 32}, {VMCS_GUEST_DS_ACCESS_RIGHTS, OR, 0x10000}}},
+	{RULE_NONE,
+	 {{VMCS_GUEST_DS_BASE, SET, 1ull << 32}, {VMCS_GUEST_DS_ACCESS_RIGHTS, OR, 0x10000}}},
 	{RULE_CS_TYPE, {{VMCS_GUEST_CS_ACCESS_RIGHTS, SET, 0xa093}}},
 	{RULE_CS_TYPE, {{VMCS_GUEST_CS_ACCESS_RIGHTS, CLR, 1}}},
 	{RULE_NONE, {EPT_UG, {VMCS_GUEST_CS_ACCESS_RIGHTS, SET, 0xa093}}},
@@ -344,7 +365,8 @@ static const struct row rows[] = {
 	{RULE_SS_DPL,
 	 {{VMCS_GUEST_SS_ACCESS_RIGHTS, OR, 0x60}, {VMCS_GUEST_CS_ACCESS_RIGHTS, OR, 0x60}}},
 	{RULE_SS_DPL_0,
-	 {EPT_UG, {VMCS_GUEST_SS_ACCESS_RIGHTS, OR, 0x60},
+	 {EPT_UG,
+	  {VMCS_GUEST_SS_ACCESS_RIGHTS, OR, 0x60},
 	  {VMCS_GUEST_CS_ACCESS_RIGHTS, SET, 0xa093}}},
 	{RULE_DATA_DPL, {{VMCS_GUEST_DS_SELECTOR, SET, 3}}},
 	{RULE_NONE, {EPT_UG, {VMCS_GUEST_DS_SELECTOR, SET, 3}}},
@@ -379,7 +401,9 @@ static const struct row rows[] = {
 	{RULE_ACTIVITY, {{VMCS_GUEST_ACTIVITY_STATE, SET, 4}}},
 	{RULE_NONE, {{VMCS_GUEST_ACTIVITY_STATE, SET, 3}}},
 	{RULE_ACTIVITY_HLT_DPL,
-	 {EPT_UG, {VMCS_GUEST_ACTIVITY_STATE, SET, 1}, {VMCS_GUEST_SS_ACCESS_RIGHTS, OR, 0x60},
+	 {EPT_UG,
+	  {VMCS_GUEST_ACTIVITY_STATE, SET, 1},
+	  {VMCS_GUEST_SS_ACCESS_RIGHTS, OR, 0x60},
 	  {VMCS_GUEST_CS_ACCESS_RIGHTS, OR, 0x60}}},
 	{RULE_ACTIVITY_BLOCKING,
 	 {{VMCS_GUEST_ACTIVITY_STATE, SET, 1}, {VMCS_GUEST_INTERRUPTIBILITY_STATE, SET, 1}}},
@@ -394,8 +418,7 @@ static const struct row rows[] = {
 	 {{VMCS_GUEST_INTERRUPTIBILITY_STATE, SET, 1}, {VMCS_GUEST_RFLAGS, CLR, 0x200}}},
 	{RULE_INTERRUPTIBILITY_EXT_INT,
 	 {{VMCS_GUEST_INTERRUPTIBILITY_STATE, SET, 1}, INJECT(0, 32, 0)}},
-	{RULE_INTERRUPTIBILITY_NMI,
-	 {{VMCS_GUEST_INTERRUPTIBILITY_STATE, SET, 2}, INJECT(2, 2, 0)}},
+	{RULE_INTERRUPTIBILITY_NMI, {{VMCS_GUEST_INTERRUPTIBILITY_STATE, SET, 2}, INJECT(2, 2, 0)}},
 	{RULE_NONE, {{VMCS_GUEST_INTERRUPTIBILITY_STATE, SET, 1}, INJECT(2, 2, 0)}},
 	{RULE_INTERRUPTIBILITY_SMI, {{VMCS_GUEST_INTERRUPTIBILITY_STATE, SET, 4}}},
 	{RULE_INTERRUPTIBILITY_VNMI,
@@ -412,7 +435,8 @@ static const struct row rows[] = {
 	 {{VMCS_GUEST_INTERRUPTIBILITY_STATE, SET, 2},
 	  {VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, SET, 0x4000}}},
 	{RULE_NONE,
-	 {{VMCS_GUEST_INTERRUPTIBILITY_STATE, SET, 2}, {VMCS_GUEST_RFLAGS, OR, 0x100},
+	 {{VMCS_GUEST_INTERRUPTIBILITY_STATE, SET, 2},
+	  {VMCS_GUEST_RFLAGS, OR, 0x100},
 	  {VMCS_GUEST_IA32_DEBUGCTL, SET, 2}}},
 	{RULE_LINK_ADDRESS, {{VMCS_VMCS_LINK_POINTER, SET, 0x6800}}},
 	{RULE_LINK_ADDRESS, {{VMCS_VMCS_LINK_POINTER, SET, 1ull << 46}}},
@@ -453,8 +477,8 @@ END_TEST
 START_TEST(every_rule_has_a_row)
 {
 	/* of virtual-8086 mode and of PDPTEs in memory: tests of their own below */
-	bool seen[VMX_RULES] = {[RULE_V86_BASE] = true, [RULE_V86_LIMIT] = true,
-				[RULE_V86_AR] = true};
+	bool seen[VMX_RULES] = {
+		[RULE_V86_BASE] = true, [RULE_V86_LIMIT] = true, [RULE_V86_AR] = true};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
 		seen[rows[i].rule] = true;
@@ -468,9 +492,7 @@ START_TEST(groups_have_their_consequence)
 {
 	for (unsigned r = 1; r < VMX_RULES; r++) {
 		const struct vmx_rule_text *t = vmx_rule_text((enum vmx_rule)r);
-		unsigned wanted = t->group <= VMX_GROUP_C3   ? 7
-				  : t->group <= VMX_GROUP_C6 ? 8
-							     : 33;
+		unsigned wanted = t->group <= VMX_GROUP_C3 ? 7 : t->group <= VMX_GROUP_C6 ? 8 : 33;
 		u8 qualification = r >= RULE_LINK_ADDRESS && r <= RULE_LINK_NOT_CURRENT ? 4
 				   : r == RULE_PDPTE_RESERVED				? 2
 											: 0;
@@ -490,9 +512,8 @@ static void make_v86(struct vmcs *vmcs)
 	for (unsigned i = 0; i < ARRAY_SIZE(edits); i++)
 		apply(vmcs, &edits[i]);
 	for (unsigned n = VMCS_ES; n <= VMCS_GS; n++)
-		vmcs->guest.seg[n] =
-			(struct vmcs_segment){.base = 0x1230, .limit = 0xffff, .ar = 0xf3,
-					      .selector = 0x123};
+		vmcs->guest.seg[n] = (struct vmcs_segment){
+			.base = 0x1230, .limit = 0xffff, .ar = 0xf3, .selector = 0x123};
 }
 
 START_TEST(virtual_8086_segments)
@@ -597,9 +618,8 @@ START_TEST(each_bit_of_each_word)
 			make_valid(&vmcs);
 			*word[w] ^= 1u << bit;
 			rule = run_checks(&vmcs).rule;
-			ck_assert_msg((rule == rules[w].one) ==
-					      (caps.true_must1[w] >> bit & 1 &&
-					       !(*word[w] >> bit & 1)),
+			ck_assert_msg((rule == rules[w].one) == (caps.true_must1[w] >> bit & 1 &&
+								 !(*word[w] >> bit & 1)),
 				      "word %u bit %u must be 1: rule %u", w, bit, rule);
 			ck_assert_msg((rule == rules[w].zero) == !(caps.may1[w] >> bit & 1),
 				      "word %u bit %u must be 0: rule %u", w, bit, rule);

@@ -128,13 +128,19 @@ static void teardown(void)
 /* With a memory operand at `addr` and register operand r. */
 static struct insn memory_insn(u64 addr, u8 reg)
 {
-	return (struct insn){.len = 4, .opsize = 8, .addrsize = 8, .mod = 0, .reg = reg,
-			     .base = REG_NONE, .index = REG_NONE, .seg = SEG_DS,
+	return (struct insn){.len = 4,
+			     .opsize = 8,
+			     .addrsize = 8,
+			     .mod = 0,
+			     .reg = reg,
+			     .base = REG_NONE,
+			     .index = REG_NONE,
+			     .seg = SEG_DS,
 			     .disp = (s64)addr};
 }
 
-static const struct insn plain = {.len = 3, .opsize = 8, .addrsize = 8, .mod = 3,
-				  .base = REG_NONE, .index = REG_NONE};
+static const struct insn plain = {
+	.len = 3, .opsize = 8, .addrsize = 8, .mod = 3, .base = REG_NONE, .index = REG_NONE};
 
 static int on_pointer(exec_fn *op, u64 ptr)
 {
@@ -171,8 +177,8 @@ static void vmx_on_and_current(void)
 static void set_segments(struct vmcs_guest *g)
 {
 	for (unsigned n = 0; n < VMCS_SEGMENTS; n++)
-		g->seg[n] = (struct vmcs_segment){.limit = 0xffffffff, .ar = 0xc093,
-						  .selector = 16};
+		g->seg[n] =
+			(struct vmcs_segment){.limit = 0xffffffff, .ar = 0xc093, .selector = 16};
 	g->seg[VMCS_CS].ar = 0xa09b;
 	g->seg[VMCS_TR] = (struct vmcs_segment){.limit = 0x67, .ar = 0x8b, .selector = 24};
 	g->seg[VMCS_LDTR] = (struct vmcs_segment){.ar = 0x10000};
@@ -467,7 +473,7 @@ START_TEST(guest_state_failure_touches_two_fields)
 	fill_vmcs();
 	memset(after, 0x77, sizeof(*after));
 	v->vmx.vmcs.guest.rflags = 0;
-	
+
 	before = *after;
 	ck_assert_int_eq(op_vmlaunch(v, &plain), EXEC_VMEXIT);
 	exited(EXIT_REASON_ENTRY_FAILURE_GUEST_STATE | EXIT_REASON_ENTRY_FAILURE, 0);
@@ -715,8 +721,12 @@ START_TEST(exception_bitmap)
 {
 	struct vmcs_control *c = &v->vmx.vmcs.ctl;
 	struct event ud = {.valid = true, .vector = VEC_UD, .type = EVENT_HW_EXC};
-	struct event pf = {.valid = true, .vector = VEC_PF, .type = EVENT_HW_EXC,
-			   .has_error = true, .error = 2, .cr2 = 0xabc};
+	struct event pf = {.valid = true,
+			   .vector = VEC_PF,
+			   .type = EVENT_HW_EXC,
+			   .has_error = true,
+			   .error = 2,
+			   .cr2 = 0xabc};
 	struct event soft = {.valid = true, .vector = 6, .type = EVENT_SW_INT, .len = 2};
 
 	start_guest();

@@ -299,8 +299,7 @@ START_TEST(region_keeps_a_vmcs)
 	store_le32(head, VMX_REVISION | VMCS_SHADOW_INDICATOR);
 	dma_write(&mem, 0x3000, head, 4);
 	vmcs_region_store(&mem, 0x3000, &a, true);
-	ck_assert_uint_eq(vmcs_region_revision(&mem, 0x3000),
-			  VMX_REVISION | VMCS_SHADOW_INDICATOR);
+	ck_assert_uint_eq(vmcs_region_revision(&mem, 0x3000), VMX_REVISION | VMCS_SHADOW_INDICATOR);
 	vmcs_region_load(&mem, 0x3000, &b, &launched);
 	ck_assert(launched);
 	ck_assert_mem_eq(&a, &b, sizeof(a));
