@@ -184,7 +184,7 @@ static u8 vex(struct parse *s, u8 first)
 	}
 	if (s->bits != 64)
 		s->rex &= 0x48;
-	o->vvvv = (u8)(~b2 >> 3 & 15);
+	o->vvvv = (u8)(~b2 >> 3 & (s->bits == 64 ? 15 : 7));
 	s->vex_l = b2 >> 2 & 1;
 	s->vex_pp = b2 & 3;
 	o->prefix |= P_VEX;

@@ -43,6 +43,7 @@ static void fill(struct vcpu *v, struct tlb_table *t, u64 laddr, unsigned access
 		 const struct walk_out *out)
 {
 	u8 *host = physmem_ptr(v->mem, out->paddr & PAGE_MASK);
+	unsigned s = (laddr >> PAGE_SHIFT) & (TLB_SIZE - 1);
 
 	if (!host) {
 		const u8 *rom = physmem_read_ptr(v->mem, out->paddr & PAGE_MASK);
@@ -56,8 +57,12 @@ static void fill(struct vcpu *v, struct tlb_table *t, u64 laddr, unsigned access
 		tlb_fill_fetch(t, laddr, out->paddr, out->info);
 		return;
 	}
-	tlb_fill_load(t, laddr, host, out->info);
-	if (out->writable && !(*physmem_flags(v->mem, host) & PAGE_CODE))
+	/* The other kind is filled only into a free slot: an instruction that loads and stores through
+	 * conflicting slots must not evict one with the other for ever. */
+	if (!(access & ACCESS_WRITE) || !t->ld_info[s])
+		tlb_fill_load(t, laddr, host, out->info);
+	if (out->writable && !(*physmem_flags(v->mem, host) & PAGE_CODE) &&
+	    (access & ACCESS_WRITE || !t->st_info[s]))
 		tlb_fill_store(t, laddr, host, out->info);
 }
 

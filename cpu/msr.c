@@ -34,7 +34,7 @@ static bool write_TSC(struct vcpu *v, u64 value)
 {
 	u64 delta = value - vcpu_tsc(v);
 
-	v->tsc_offset_host += (s64)delta;
+	v->tsc_offset_host = (s64)((u64)v->tsc_offset_host + delta);
 	v->tsc_adjust += delta;
 	v->wires->tsc_changed(v->wires->owner);
 	return true;
@@ -50,7 +50,7 @@ static bool write_TSC_ADJUST(struct vcpu *v, u64 value)
 {
 	if (!model_has(v->model, FEAT_TSCADJ))
 		return false;
-	v->tsc_offset_host += (s64)(value - v->tsc_adjust);
+	v->tsc_offset_host = (s64)((u64)v->tsc_offset_host + value - v->tsc_adjust);
 	v->tsc_adjust = value;
 	v->wires->tsc_changed(v->wires->owner);
 	return true;

@@ -62,7 +62,8 @@ FROM_SI(64, double, 1ll << 53, sd)
  * A conversion the host does: exact, or inexact with PE set and masked before. The bound keeps
  * the cast defined.
  */
-static inline bool to_integer(const struct vcpu *v, double x, double bound, unsigned round, s64 *out)
+static inline bool to_integer(const struct vcpu *v, double x, double bound, unsigned round,
+			      s64 *out)
 {
 	if (!HARDFLOAT || !(x > -bound && x < bound))
 		return false;
@@ -84,7 +85,7 @@ static inline bool to_integer(const struct vcpu *v, double x, double bound, unsi
 			v->reg[i->reg] = r;                                                        \
 		return rc;                                                                         \
 	}                                                                                          \
-	int x_cvt##suffix##2si(struct vcpu *v, const struct insn *i)                               \
+	int x_cvt##suffix##2si(struct vcpu * v, const struct insn *i)                              \
 	{                                                                                          \
 		bool wide = wide_gpr(v, i);                                                        \
 		unsigned round = i->opcode == 0x2c ? FP_RC_ZERO : v->mxcsr >> 13 & 3;              \
@@ -193,7 +194,8 @@ int x_cvtpd2ps(struct vcpu *v, const struct insn *i)
 	if (rc)
 		return rc;
 	for (unsigned k = 0; k < i->vl / 16u; k++)
-		r.q[k] = fp_pair(to_f32(&env, host, b->q[2 * k]), to_f32(&env, host, b->q[2 * k + 1]));
+		r.q[k] = fp_pair(to_f32(&env, host, b->q[2 * k]),
+				 to_f32(&env, host, b->q[2 * k + 1]));
 	return put_half(v, i, &env, &r);
 }
 

@@ -210,7 +210,7 @@ static const u8 comi_flags[4] = {RFLAGS_CF, RFLAGS_ZF, 0, RFLAGS_CF | RFLAGS_PF 
 	}                                                                                          \
 	static inline u##bits cmp_mask##bits(enum fp_order o, unsigned predicate)                  \
 	{                                                                                          \
-		return cmp_truth[predicate & 15] >> (o + 1) & 1 ? (u##bits)~0ull : 0;              \
+		return cmp_truth[predicate & 15] >> (o + 1) & 1 ? (u##bits) ~0ull : 0;             \
 	}                                                                                          \
 	static ATTR_NOINLINE int order##bits(struct vcpu *v, u##bits a, u##bits b, bool signal,    \
 					     enum fp_order *o)                                     \
@@ -513,8 +513,8 @@ static u32 rsqrt32(u32 a)
 	if (exp == 255)
 		return 0;
 	/* a = x * 2^(exp - odd - 127), x in [1, 4), the exponent even: 126 less half of it */
-	return (189 - ((exp - odd) >> 1)) << 23 |
-	       (rsqrt_significand((2049 + 2 * k) << odd) & 0xfff) << 11;
+	return (189 - ((exp - odd) >> 1)) << 23 | (rsqrt_significand((2049 + 2 * k) << odd) & 0xfff)
+							  << 11;
 }
 
 static int approx(struct vcpu *v, const struct insn *i, u32 (*f)(u32))

@@ -69,12 +69,18 @@ void x87_push_checked(struct vcpu *v, const struct insn *i, struct f80 value)
 static struct f80 arith(struct fp_env *env, unsigned n, struct f80 a, struct f80 b)
 {
 	switch (n) {
-	case 0: return sf80_add(env, a, b);
-	case 1: return sf80_mul(env, a, b);
-	case 4: return sf80_sub(env, a, b);
-	case 5: return sf80_sub(env, b, a);
-	case 6: return sf80_div(env, a, b);
-	default: return sf80_div(env, b, a);
+	case 0:
+		return sf80_add(env, a, b);
+	case 1:
+		return sf80_mul(env, a, b);
+	case 4:
+		return sf80_sub(env, a, b);
+	case 5:
+		return sf80_sub(env, b, a);
+	case 6:
+		return sf80_div(env, a, b);
+	default:
+		return sf80_div(env, b, a);
 	}
 }
 
@@ -242,7 +248,8 @@ int x_fcomi(struct vcpu *v, const struct insn *i)
 	struct fp_env env = x87_begin(v);
 	unsigned n = i->rm & 7;
 	enum fp_order order;
-	unsigned flags = compare(v, &env, x87_empty(v, n), x87_get(v, n), (i->reg & 7) == 6, &order);
+	unsigned flags =
+		compare(v, &env, x87_empty(v, n), x87_get(v, n), (i->reg & 7) == 6, &order);
 
 	flags_set_arith(v, order_flags[order + 1]);
 	if (flags & FSW_SF)
@@ -255,12 +262,9 @@ int x_fcomi(struct vcpu *v, const struct insn *i)
 int x_fxam(struct vcpu *v, const struct insn *i)
 {
 	static const u16 cc[] = {
-		[FP_CLASS_UNSUPPORTED] = 0,
-		[FP_CLASS_NAN] = FSW_C0,
-		[FP_CLASS_NORMAL] = FSW_C2,
-		[FP_CLASS_INFINITY] = FSW_C2 | FSW_C0,
-		[FP_CLASS_ZERO] = FSW_C3,
-		[FP_CLASS_DENORMAL] = FSW_C3 | FSW_C2,
+		[FP_CLASS_UNSUPPORTED] = 0, [FP_CLASS_NAN] = FSW_C0,
+		[FP_CLASS_NORMAL] = FSW_C2, [FP_CLASS_INFINITY] = FSW_C2 | FSW_C0,
+		[FP_CLASS_ZERO] = FSW_C3,   [FP_CLASS_DENORMAL] = FSW_C3 | FSW_C2,
 	};
 	struct f80 a = x87_get(v, 0);
 	unsigned c = x87_empty(v, 0) ? FSW_C3 | FSW_C0 : cc[sf80_class(a)];

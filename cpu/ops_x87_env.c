@@ -122,7 +122,8 @@ static void put_env(const struct vcpu *v, const struct insn *i, u8 *b)
 {
 	const struct x87 *x = &v->x87;
 	unsigned w = env_size(i) / 7;
-	u64 high = w == 2 ? 0xf0000 : 0xffff0000; /* address bits above 15 of the real-mode formats */
+	u64 high =
+		w == 2 ? 0xf0000 : 0xffff0000; /* address bits above 15 of the real-mode formats */
 	u32 ones = w == 4 ? 0xffff0000u : 0;
 	u32 word[7] = {x->fcw | ones, x->fsw | ones, tag_word(x) | ones, (u32)x->fip};
 
@@ -219,8 +220,7 @@ int x_frstor(struct vcpu *v, const struct insn *i)
 		return r;
 	get_env(v, i, b);
 	for (unsigned k = 0; k < 8; k++)
-		v->x87.st[x87_phys(v, k)] =
-			(struct f80_reg){.sig = load_le64(b + at + 10 * k),
-					 .se = load_le16(b + at + 10 * k + 8)};
+		v->x87.st[x87_phys(v, k)] = (struct f80_reg){.sig = load_le64(b + at + 10 * k),
+							     .se = load_le16(b + at + 10 * k + 8)};
 	return EXEC_NEXT;
 }

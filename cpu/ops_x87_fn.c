@@ -132,8 +132,8 @@ static bool push_ready(struct vcpu *v, const struct insn *i)
 	return false;
 }
 
-static void put_two(struct vcpu *v, const struct insn *i, const struct fp_env *env, struct f80 below,
-		    struct f80 top)
+static void put_two(struct vcpu *v, const struct insn *i, const struct fp_env *env,
+		    struct f80 below, struct f80 top)
 {
 	if (x87_end(v, i, env) & FP_PRE_FLAGS)
 		return;

@@ -308,6 +308,9 @@ static void after(struct vcpu *v, int r)
 		event_deliver(v, v->exc);
 		v->exc.valid = false;
 		break;
+	case EXEC_LEAVE:
+		v->recheck = true;
+		break;
 	case EXEC_STOP:
 		if (v->activity != ACT_ACTIVE)
 			v->stop_reason = STOP_HALT;

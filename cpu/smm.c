@@ -61,7 +61,7 @@ void smi_enter(struct vcpu *v)
 	v->in_smm = true;
 	v->smm_nmi = v->nmi_blocked;
 	v->nmi_blocked = true;
-	v->smm_non_root = v->vmx.non_root;
+	vmx_smi(v);
 	v->activity = ACT_ACTIVE;
 	v->wires->smi_ack(v->wires->owner, true);
 	v->cr0 &= ~(CR0_PE | CR0_EM | CR0_TS | CR0_PG);
@@ -111,6 +111,7 @@ int x_rsm(struct vcpu *v, const struct insn *i)
 	restore(v);
 	v->in_smm = false;
 	v->nmi_blocked = v->smm_nmi;
+	vmx_rsm(v);
 	v->wires->smi_ack(v->wires->owner, false);
 	if (!plausible(v)) {
 		v->activity = ACT_SHUTDOWN;

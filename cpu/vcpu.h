@@ -185,7 +185,7 @@ struct vcpu {
 	u8 cpl;
 	u8 activity; /* enum activity */
 	u8 shadow;   /* enum shadow, in force while icount == shadow_at */
-	bool nmi_blocked, in_smm, smm_nmi, smm_non_root, nmi_pending, smi_pending, init_pending;
+	bool nmi_blocked, in_smm, smm_nmi, nmi_pending, smi_pending, init_pending;
 	bool sipi_pending, a20_masked;
 	u8 sipi_vector;
 	u64 shadow_at;

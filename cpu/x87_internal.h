@@ -50,7 +50,7 @@ static inline void x87_set(struct vcpu *v, unsigned n, struct f80 value)
 
 static inline void x87_free(struct vcpu *v, unsigned n)
 {
-	v->x87.tag_valid &= (u8)~(1u << x87_phys(v, n));
+	v->x87.tag_valid &= (u8) ~(1u << x87_phys(v, n));
 }
 
 static inline void x87_rotate(struct vcpu *v, unsigned by)

@@ -160,26 +160,32 @@ static bool may_write(const struct walk *w)
 	return (w->write || (!w->in->user && !(w->e->cr0 & C0_WP))) && !key_forbids(w, true);
 }
 
+/* A denial of the rights; PK is told whenever the key forbids the access too. */
+static bool denied(struct walk *w)
+{
+	bool data = !(w->in->access & ACCESS_FETCH);
+
+	return fault(w, PF_P | (data && key_forbids(w, w->in->access & ACCESS_WRITE) ? PF_PK : 0));
+}
+
 static bool check_rights(struct walk *w)
 {
 	const struct walk_in *in = w->in;
 	bool fetch = in->access & ACCESS_FETCH, write = in->access & ACCESS_WRITE;
 
 	if (in->user && !w->user)
-		return fault(w, PF_P);
+		return denied(w);
 	if (!in->user && w->user) {
 		if (fetch && w->e->cr4 & C4_SMEP)
-			return fault(w, PF_P);
+			return denied(w);
 		if (!fetch && w->e->cr4 & C4_SMAP && (in->implicit || !in->ac))
-			return fault(w, PF_P);
+			return denied(w);
 	}
 	if (fetch)
-		return w->nx ? fault(w, PF_P) : true;
+		return w->nx ? denied(w) : true;
 	if (write && !w->write && (in->user || w->e->cr0 & C0_WP))
-		return fault(w, PF_P);
-	if (key_forbids(w, write))
-		return fault(w, PF_P | PF_PK);
-	return true;
+		return denied(w);
+	return key_forbids(w, write) ? denied(w) : true;
 }
 
 static bool set_bits(struct walk *w, unsigned i, u64 want)

@@ -10,7 +10,7 @@ void preempt_timer_start(struct vcpu *v)
 	struct vmx_state *x = &v->vmx;
 
 	x->timer_armed = vmx_on(x, PIN_ACTIVATE_PREEMPTION_TIMER);
-	x->timer_start = vmx_ticks(v) >> VMX_PREEMPTION_TIMER_RATE;
+	x->timer_start = (vmx_ticks(v) - VMX_ENTRY_TICKS) >> VMX_PREEMPTION_TIMER_RATE;
 }
 
 u32 preempt_timer_left(const struct vcpu *v)

@@ -34,10 +34,10 @@ enum disagreement { AGREE, ONLY_OURS, ONLY_ZYDIS, LENGTHS };
 
 static const struct {
 	const char *name;
+	u8 opcode;
 	enum disagreement kind;
 } accepted[] = {
-	{"", AGREE},
-#define ACCEPT(mnemonic, kind, reason) {mnemonic, kind},
+#define ACCEPT(mnemonic, opcode, kind, reason) {mnemonic, opcode, kind},
 #include "tests/insn/decode_known.def"
 };
 
@@ -134,10 +134,11 @@ static enum disagreement compare(bool ok, unsigned len, bool zok, const ZydisDec
 	return ok && len != z->length ? LENGTHS : AGREE;
 }
 
-static bool is_known(enum disagreement d, const char *name)
+static bool is_known(enum disagreement d, const char *name, u8 opcode)
 {
 	for (unsigned k = 0; k < ARRAY_SIZE(accepted); k++)
-		if (accepted[k].kind == d && !strcmp(accepted[k].name, name))
+		if (accepted[k].kind == d && accepted[k].opcode == opcode &&
+		    !strcmp(accepted[k].name, name))
 			return true;
 	return false;
 }
@@ -156,7 +157,7 @@ static void report(struct cmp *c, unsigned bits, const u8 *b, enum disagreement 
 
 static void one(struct cmp *c, unsigned m)
 {
-	ZydisDecodedInstruction z;
+	ZydisDecodedInstruction z = {0};
 	u8 b[INSN_MAX_LEN];
 	enum disagreement d;
 	struct insn i;
@@ -173,7 +174,8 @@ static void one(struct cmp *c, unsigned m)
 	c->legal += ok;
 	if (d == AGREE)
 		return;
-	if (is_known(d, d == ONLY_OURS ? i.row->name : ZydisMnemonicGetString(z.mnemonic)))
+	if (d == ONLY_OURS ? is_known(d, i.row->name, i.opcode)
+			   : is_known(d, ZydisMnemonicGetString(z.mnemonic), z.opcode))
 		c->known++;
 	else
 		report(c, mode_bits[m], b, d, &i, zok, &z);

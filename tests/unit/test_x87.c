@@ -61,11 +61,15 @@ static void set_mode(struct env *e, unsigned mode)
 
 static void known_state(struct vcpu *v)
 {
-	v->x87 = (struct x87){.fcw = 0x137f, .fsw = 0x1a05, .tag_valid = 0x9c, .fop = 0x5a5,
-			      .fip = 0x12345678, .fdp = 0x9abcdef0};
+	v->x87 = (struct x87){.fcw = 0x137f,
+			      .fsw = 0x1a05,
+			      .tag_valid = 0x9c,
+			      .fop = 0x5a5,
+			      .fip = 0x12345678,
+			      .fdp = 0x9abcdef0};
 	for (unsigned k = 0; k < 8; k++)
 		v->x87.st[k] = (struct f80_reg){.sig = BIT(63) | k, .se = (u16)(0x3fff + k)};
-	v->x87.st[3] = (struct f80_reg){0};			     /* zero */
+	v->x87.st[3] = (struct f80_reg){0};			       /* zero */
 	v->x87.st[7] = (struct f80_reg){.sig = BIT(63), .se = 0xffff}; /* special */
 }
 
@@ -76,14 +80,19 @@ static const struct {
 	u8 mode, opsize;
 	u32 word[7];
 } images[] = {
-	{MODE_PROT, 4, {0xffff137f, 0xffff1a05, 0xffff0000 | TAGS, 0x12345678, 0x05a50000,
-			0x9abcdef0, 0xffff0000}},
-	{MODE_64, 4, {0xffff137f, 0xffff1a05, 0xffff0000 | TAGS, 0x12345678, 0x05a50000,
-		      0x9abcdef0, 0xffff0000}},
+	{MODE_PROT,
+	 4,
+	 {0xffff137f, 0xffff1a05, 0xffff0000 | TAGS, 0x12345678, 0x05a50000, 0x9abcdef0,
+	  0xffff0000}},
+	{MODE_64,
+	 4,
+	 {0xffff137f, 0xffff1a05, 0xffff0000 | TAGS, 0x12345678, 0x05a50000, 0x9abcdef0,
+	  0xffff0000}},
 	{MODE_PROT, 2, {0x137f, 0x1a05, TAGS, 0x5678, 0, 0xdef0, 0}},
 	{MODE_64, 2, {0x137f, 0x1a05, TAGS, 0x5678, 0, 0xdef0, 0}},
-	{MODE_REAL, 4, {0xffff137f, 0xffff1a05, 0xffff0000 | TAGS, 0x5678, 0x012345a5, 0xdef0,
-			0x09abc000}},
+	{MODE_REAL,
+	 4,
+	 {0xffff137f, 0xffff1a05, 0xffff0000 | TAGS, 0x5678, 0x012345a5, 0xdef0, 0x09abc000}},
 	{MODE_REAL, 2, {0x137f, 0x1a05, TAGS, 0x5678, 0x45a5, 0xdef0, 0xc000}},
 	{MODE_VM86, 2, {0x137f, 0x1a05, TAGS, 0x5678, 0x45a5, 0xdef0, 0xc000}},
 };

@@ -27,7 +27,8 @@ static const struct {
 	u32 flags;
 } divisions[] = {
 	{0x1f80, CR4_OSXMMEXCPT, 0, FP_ZE | FP_PE},
-	{0x1d80, CR4_OSXMMEXCPT, VEC_XM, FP_ZE}, /* before computation: the other lane's PE is not seen */
+	{0x1d80, CR4_OSXMMEXCPT, VEC_XM,
+	 FP_ZE}, /* before computation: the other lane's PE is not seen */
 	{0x1d80, 0, VEC_UD, FP_ZE},
 	{0x0f80, CR4_OSXMMEXCPT, VEC_XM, FP_ZE | FP_PE},
 	{0x1d84, CR4_OSXMMEXCPT, VEC_XM, FP_ZE}, /* sticky already: raised again */
@@ -65,7 +66,7 @@ START_TEST(old_flags_do_not_fault)
 
 	start(&t);
 	t.e->v->mxcsr = 0x0fa0;
-	ck_assert_int_eq(RUN(&t, 0xf2, 0x0f, 0x58, 0xc9), EXEC_NEXT); /* ADDSD xmm1, xmm1: exact */
+	ck_assert_int_eq(RUN(&t, 0xf2, 0x0f, 0x58, 0xc9), EXEC_NEXT);  /* ADDSD xmm1, xmm1: exact */
 	ck_assert_int_eq(RUN(&t, 0xf2, 0x0f, 0x5e, 0xca), EXEC_FAULT); /* DIVSD: inexact */
 	ck_assert_uint_eq(t.e->v->exc.vector, VEC_XM);
 	fp_test_free(&t);
@@ -101,10 +102,10 @@ START_TEST(alignment_and_upper_halves)
 	start(&t);
 	high = v->ymm[1].q[3];
 	v->reg[RBX] = AT_AREA + 8;
-	ck_fault(t.e, RUN(&t, 0x0f, 0x58, 0x0b), VEC_GP, 0);		    /* ADDPS xmm1, [rbx] */
-	ck_assert_int_eq(RUN(&t, 0xf3, 0x0f, 0x58, 0x0b), EXEC_NEXT);	    /* ADDSS */
+	ck_fault(t.e, RUN(&t, 0x0f, 0x58, 0x0b), VEC_GP, 0);	      /* ADDPS xmm1, [rbx] */
+	ck_assert_int_eq(RUN(&t, 0xf3, 0x0f, 0x58, 0x0b), EXEC_NEXT); /* ADDSS */
 	ck_assert_uint_eq(v->ymm[1].q[3], high);
-	ck_assert_int_eq(RUN(&t, 0xc5, 0xf0, 0x58, 0x0b), EXEC_NEXT);	    /* VADDPS xmm1 */
+	ck_assert_int_eq(RUN(&t, 0xc5, 0xf0, 0x58, 0x0b), EXEC_NEXT); /* VADDPS xmm1 */
 	ck_assert_uint_eq(v->ymm[1].q[2] | v->ymm[1].q[3], 0);
 	v->ymm[1].q[3] = high;
 	ck_assert_int_eq(RUN(&t, 0xc5, 0xeb, 0x58, 0xcb), EXEC_NEXT); /* VADDSD xmm1, xmm2, xmm3 */
