@@ -103,7 +103,7 @@ struct parse {
 	unsigned at, avail, bits;
 	bool short_;
 	u8 rex;	      /* low 4 bits W R X B, from REX or VEX */
-	u8 vex_pp, vex_l;
+	u8 vex_pp, vex_l, vex_vvvv; /* vvvv whole: its top bit is no register bit in 32-bit code */
 	unsigned map;
 	struct insn *o;
 };
@@ -184,7 +184,8 @@ static u8 vex(struct parse *s, u8 first)
 	}
 	if (s->bits != 64)
 		s->rex &= 0x48;
-	o->vvvv = (u8)(~b2 >> 3 & (s->bits == 64 ? 15 : 7));
+	s->vex_vvvv = ~b2 >> 3 & 15;
+	o->vvvv = s->vex_vvvv & (s->bits == 64 ? 15 : 7);
 	s->vex_l = b2 >> 2 & 1;
 	s->vex_pp = b2 & 3;
 	o->prefix |= P_VEX;
@@ -347,7 +348,8 @@ static void operand_sizes(struct parse *s, const struct insn_row *r, bool byte_f
 		o->opsize = (s->bits == 32) == !(o->prefix & P_66) ? 4 : 2;
 	if (byte_form)
 		o->opsize = 1;
-	if (w)
+	/* outside 64-bit mode VEX.W says nothing about general registers */
+	if (w && (s->bits == 64 || r->attr & A_AVX))
 		o->prefix |= P_REXW;
 	if (s->rex & 0x40 && !(o->prefix & P_VEX))
 		o->prefix |= P_REX;
@@ -471,7 +473,7 @@ enum decode_status decode(const struct decoder *d, unsigned mode_bits, const u8 
 	operands(&s, r);
 	if (o->prefix & P_LOCK && (!(r->attr & A_LOCK) || o->mod == 3))
 		return finish(&s, DECODE_UD);
-	if (o->prefix & P_VEX && r->attr & A_NOVVVV && o->vvvv)
+	if (o->prefix & P_VEX && r->attr & A_NOVVVV && s.vex_vvvv)
 		return finish(&s, DECODE_UD);
 	return finish(&s, DECODE_OK);
 }

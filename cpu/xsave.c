@@ -106,8 +106,7 @@ static void get_x87(struct vcpu *v, const u8 *b, bool wide)
 	x->fop = load_le16(b + 6) & 0x7ff;
 	x->fip = wide ? load_le64(b + 8) : load_le32(b + 8);
 	x->fdp = wide ? load_le64(b + 16) : load_le32(b + 16);
-	x->fcs = wide ? 0 : load_le16(b + 12);
-	x->fds = wide ? 0 : load_le16(b + 20);
+	x->fcs = x->fds = 0; /* deprecated: CPUID.(7,0):EBX[13] */
 	for (unsigned k = 0; k < 8; k++) {
 		struct f80_reg *r = &x->st[(x87_top(v) + k) & 7];
 

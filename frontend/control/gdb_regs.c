@@ -225,7 +225,7 @@ static void xml_types(FILE *out, const char *feature)
 		static const struct {
 			const char *name;
 			int bit;
-		} flags[] = {{"CF", 0},	 {"", 1},   {"PF", 2},	 {"AF", 4},  {"ZF", 6},
+		} flags[] = {{"CF", 0},	 {"PF", 2},	 {"AF", 4},  {"ZF", 6},
 			     {"SF", 7},	 {"TF", 8}, {"IF", 9},	 {"DF", 10}, {"OF", 11},
 			     {"NT", 14}, {"RF", 16}, {"VM", 17}, {"AC", 18}, {"VIF", 19},
 			     {"VIP", 20}, {"ID", 21}};

@@ -1,0 +1,195 @@
+#!/bin/sh
+# Boots stock Debian kernels and checks what they say: check.sh [quick|long|all]
+#
+# quick (the default) is the part of `make check`: shell, power off, panic, triple fault, both
+# kernels, four processors, KVM's parameters, a level-2 kernel, and two equal runs. long is what
+# `make check-long` adds: a level-3 kernel, more processors, equal runs of nested and of
+# multiprocessor guests, the deepest nest. One line PASS or FAIL for each, then "N passed, N failed".
+#
+# From the environment: GIGOGNE (./gigogne), GUEST_KIT (build/guest; made there by build.sh when it is
+# not ready), CC, TIME_FACTOR (1; for slow hosts and instrumented builds all time limits are
+# multiplied by it). Everything temporary is in one folder that is removed at the end.
+
+set -u
+export LC_ALL=C
+part=${1:-quick}
+here=$(cd "$(dirname "$0")" && pwd)
+emulator=${GIGOGNE:-./gigogne}
+kit=${GUEST_KIT:-build/guest}
+factor=${TIME_FACTOR:-1}
+passed=0 failed=0
+tmp=$(mktemp -d) || exit 1
+busy=
+trap '[ -z "$busy" ] || kill $busy; rm -rf "$tmp"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+pass()
+{
+	passed=$((passed + 1))
+	echo "PASS $1 ($(($(date +%s) - begun)) s)"
+}
+
+# fail NAME REASON [FILE to show the end of]
+fail()
+{
+	failed=$((failed + 1))
+	echo "FAIL $1: $2"
+	[ $# -lt 3 ] || tail -n 40 "$3" | sed 's/^/    | /'
+}
+
+# Without words for the kernel an emulator's terminal output is at 9600 baud of guest time.
+serial=console=ttyS0,115200
+
+# expect NAME SECONDS STATUS MARKERS-OPTIONS-AND-MARKS... -- EMULATOR-ARGUMENTS...
+# The emulator must print a line with each mark and end with the status in time.
+expect()
+{
+	name=$1 limit=$(($2 * factor)) status=$3
+	shift 3
+	begun=$(date +%s)
+	count=$#
+	while [ "$count" -gt 0 ]; do
+		word=$1
+		shift
+		count=$((count - 1))
+		set -- "$@" "$word"
+		[ "$word" != -- ] || set -- "$@" "$emulator" -nographic
+	done
+	"$kit/host-markers" -t "$limit" "$@" > "$tmp/log" 2>&1
+	ended=$(grep '^ .*  (exit status [0-9]*)$\|^ .*  (signal [0-9]*)$\|^ .*  (time limit)$' \
+		"$tmp/log" | tail -n 1 | sed 's/.*  (\(.*\))$/\1/')
+	missing=$(sed -n 's/^never seen: //p' "$tmp/log")
+	if [ "$ended" != "exit status $status" ]; then
+		fail "$name" "${ended:-no end}, not exit status $status" "$tmp/log"
+	elif [ -n "$missing" ]; then
+		fail "$name" "never printed: $(echo $missing)" "$tmp/log"
+	else
+		pass "$name"
+	fi
+}
+
+# The serial output, the hash lines on standard error and the exit status of one run, into files
+# named $tmp/RUN.*.
+record()
+{
+	run=$1
+	shift
+	timeout "$limit" "$emulator" -nographic "$@" < /dev/null > "$tmp/$run.serial" 2> "$tmp/$run.hashes"
+	echo $? > "$tmp/$run.status"
+}
+
+# twice NAME SECONDS HASH-EVERY EMULATOR-ARGUMENTS...: the second time beside a busy process, with
+# another environment and at another time.
+twice()
+{
+	name=$1 limit=$(($2 * factor)) every=$3
+	shift 3
+	begun=$(date +%s)
+	record first --hash-every "$every" "$@"
+	(while :; do :; done) &
+	busy=$!
+	UNRELATED=$(date) record second --hash-every "$every" "$@"
+	kill $busy
+	wait $busy 2> /dev/null
+	busy=
+	if [ "$(cat "$tmp/first.status")" != 0 ]; then
+		fail "$name" "exit status $(cat "$tmp/first.status")" "$tmp/first.serial"
+	elif [ "$(grep -c '^hash ' "$tmp/first.hashes")" -lt 2 ]; then
+		fail "$name" "fewer than two hashes" "$tmp/first.hashes"
+	elif ! diff "$tmp/first.serial" "$tmp/second.serial" > "$tmp/diff"; then
+		fail "$name" "the serial outputs differ" "$tmp/diff"
+	elif ! diff "$tmp/first.hashes" "$tmp/second.hashes" > "$tmp/diff"; then
+		fail "$name" "the hashes differ" "$tmp/diff"
+	else
+		pass "$name"
+	fi
+}
+
+cloud() { echo "-kernel $kit/vmlinuz-cloud -initrd $kit/initramfs.cpio.gz"; }
+mini() { echo "-kernel $kit/vmlinuz-cloud -initrd $kit/mini.cpio.gz"; }
+full() { echo "-kernel $kit/vmlinuz-full -initrd $kit/mini.cpio.gz"; }
+
+nested_levels()
+{
+	expect "nest $1 levels deep" 120 0 "nest: $1 levels, the answer is right" -- \
+		-demo "nest,depth=$1"
+}
+
+# What a level prints when its clock ran well and its kernel complained of nothing.
+clean() { echo "gigogne-guest: level $1 clean"; }
+
+quick()
+{
+	expect "cloud kernel: shell on the serial line, power off" 120 0 \
+		-s '/ # ' 'echo sum=$((6*7)); exit' 'sum=42' 'level 1 power off' -- \
+		-m 512 $(mini) -append "$serial"
+	expect 'cloud kernel: panic' 120 67 'Kernel panic - not syncing' -- \
+		-m 512 -no-reboot $(mini) -append "$serial quiet gg=panic panic=-1"
+	expect 'cloud kernel: triple fault' 120 66 'gg=run:reboot+-f' -- \
+		-m 512 -no-reboot $(mini) -append "$serial quiet gg=run:reboot+-f reboot=t"
+	expect 'cloud kernel: restart, then power off' 180 0 \
+		-s '/ # ' 'reboot -f' 'reboot: Restarting' 'level 1 power off' -- \
+		-m 512 $(mini) -append "$serial gg=run:test+-e/tmp" -append "$serial"
+	expect 'full kernel: boots to init' 240 0 'init level=1' 'level 1 power off' -- \
+		-m 512 $(full) -append "$serial quiet gg=off"
+	expect 'cloud kernel: four processors' 240 0 'cpus=4' 'level 1 power off' -- \
+		-m 512 -smp 4 $(mini) -append "$serial quiet gg=off"
+	expect 'an hour of sleep passes at once' 120 0 'command status 0' -- \
+		-m 512 $(mini) -append "$serial quiet gg=run:sleep+3600"
+	set --
+	for parameter in ept eptad unrestricted_guest vpid flexpriority vnmi preemption_timer \
+		enable_shadow_vmcs nested; do
+		set -- "$@" "kvm_intel $parameter=Y"
+	done
+	expect 'modprobe kvm_intel finds all it wants' 120 0 "$@" -- \
+		-m 512 $(cloud) -append "$serial quiet gg=kvm"
+	expect 'level 2 boots to its init, nothing complains' 300 0 \
+		'init level=2' "$(clean 2)" "$(clean 1)" -- \
+		-m 1024 $(cloud) -append "$serial quiet gg=nest:1"
+	twice 'the same command line gives the same run' 120 100000000 \
+		-m 512 $(mini) -append "$serial gg=off"
+	nested_levels 6
+}
+
+long()
+{
+	expect 'level 3 boots to its init, nothing complains' 900 0 \
+		'init level=3' "$(clean 3)" "$(clean 2)" "$(clean 1)" -- \
+		-m 1536 $(cloud) -append "$serial quiet gg=nest:2"
+	expect 'full kernel: four processors' 600 0 'cpus=4' 'level 1 power off' -- \
+		-m 512 -smp 4 $(full) -append "$serial quiet gg=off"
+	expect 'cloud kernel: sixteen processors' 900 0 'cpus=16' 'level 1 power off' -- \
+		-m 1024 -smp 16 $(mini) -append "$serial quiet gg=off"
+	expect 'level 2 with four processors on four' 900 0 \
+		'init level=2' 'cpus=4 gg=nest:0' "$(clean 2)" "$(clean 1)" -- \
+		-m 1024 -smp 4 $(cloud) -append "$serial quiet gg=nest:1 ggcpus=4"
+	twice 'the same run with four processors' 600 100000000 \
+		-m 512 -smp 4 $(mini) -append "$serial gg=off"
+	twice 'the same run with a level 2' 600 100000000 \
+		-m 1024 $(cloud) -append "$serial gg=nest:1"
+	expect 'every benchmark runs' 1800 0 'bench intmix end' 'bench forkexec end' -- \
+		-m 512 $(cloud) -append "$serial quiet gg=bench ggpercent=5"
+	nested_levels 8
+}
+
+case $part in
+quick | long | all) ;;
+*)
+	echo 'usage: check.sh [quick|long|all]' >&2
+	exit 2
+	;;
+esac
+if ! sh "$here/build.sh" "$kit" > "$tmp/log" 2>&1; then
+	cat "$tmp/log"
+	echo "FAIL the guests cannot be built in $kit"
+	echo '0 passed, 1 failed'
+	exit 1
+fi
+case $part in
+all) quick && long ;;
+*) $part ;;
+esac
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
