@@ -471,6 +471,8 @@ enum decode_status decode(const struct decoder *d, unsigned mode_bits, const u8 
 	if (r->modrm != NOM)
 		modrm_fields(&s);
 	operands(&s, r);
+	if (o->mod == 3)
+		o->attr &= ~(u32)A_ALIGN;
 	if (o->prefix & P_LOCK && (!(r->attr & A_LOCK) || o->mod == 3))
 		return finish(&s, DECODE_UD);
 	if (o->prefix & P_VEX && r->attr & A_NOVVVV && s.vex_vvvv)

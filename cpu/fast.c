@@ -411,6 +411,8 @@ static unsigned tr_single(const struct xlat *x)
 		return tr_bit(x);
 	if (i->attr & A_FLOW)
 		return tr_flow(x);
+	if (i->attr & A_SSE)
+		return fast_sse(i, i->mod == 3 ? 0 : address(x, false), x->o);
 	if (e == x_push_reg || e == x_pop_reg || e == x_leave || e == x_push_imm)
 		return tr_stack(x);
 	return tr_idiom(x);

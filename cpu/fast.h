@@ -47,7 +47,7 @@
 	  c->segbase[o->scale >> 2]) &                                                             \
 	 c->lin_mask)
 
-op_fn op_slow_load, op_slow_store, op_slow_exec, op_no_budget, op_lookup_link, op_lookup_jump, op_leave_lookup;
+op_fn op_slow_load, op_slow_store, op_slow_load16, op_slow_store16, op_slow_exec, op_no_budget, op_lookup_link, op_lookup_jump, op_leave_lookup;
 
 /* Declares `u8 *p`, the host address, or leaves by the slow path. */
 #define TLB_ACCESS(arr, slow, ea, bytes)                                                           \

@@ -36,4 +36,8 @@ extern op_fn *const fast_fused[2][4][4][16];
 extern op_fn fast_jmp_r, fast_jmp_mA, fast_jmp_mB, fast_call_rel, fast_call_rel_far, fast_call_r, fast_call_mA,
 	fast_call_mB, fast_ret, fast_ret_imm;
 
+/* Legacy SSE instructions; kind: of the memory operand (0 for register forms), -1 no fast address.
+ * The address fields of o are filled. Returns the slots written. */
+unsigned fast_sse(const struct insn *i, int kind, struct op *o);
+
 #endif

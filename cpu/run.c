@@ -199,30 +199,27 @@ HANDLER(op_slow_exec)
 }
 
 /* A TLB miss on RAM is filled and retried; whatever else it was, the generic form knows. */
-static bool refill(struct vcpu *c, unsigned access)
+static bool refill(struct vcpu *c, unsigned access, unsigned bytes)
 {
 	u64 ea = c->slow_ea;
 
-	if ((ea & ~PAGE_MASK) > PAGE_SIZE - 8 || !is_canonical(ea, c->width_laddr))
+	if ((ea & ~PAGE_MASK) > PAGE_SIZE - bytes || !is_canonical(ea, c->width_laddr))
 		return false;
 	return mem_refill(c, ea, access);
 }
 
-HANDLER(op_slow_load)
-{
-	c->rip = c->ripbase + o->pgoff;
-	if (refill(c, ACCESS_READ))
-		DISPATCH(o);
-	DISPATCH_FN(op_slow_exec, o);
-}
-
-HANDLER(op_slow_store)
-{
-	c->rip = c->ripbase + o->pgoff;
-	if (refill(c, ACCESS_READ | ACCESS_WRITE))
-		DISPATCH(o);
-	DISPATCH_FN(op_slow_exec, o);
-}
+#define SLOW_MEMORY(name, access, bytes)                                                           \
+	HANDLER(name)                                                                              \
+	{                                                                                          \
+		c->rip = c->ripbase + o->pgoff;                                                    \
+		if (refill(c, access, bytes))                                                      \
+			DISPATCH(o);                                                               \
+		DISPATCH_FN(op_slow_exec, o);                                                      \
+	}
+SLOW_MEMORY(op_slow_load, ACCESS_READ, 8)
+SLOW_MEMORY(op_slow_store, ACCESS_READ | ACCESS_WRITE, 8)
+SLOW_MEMORY(op_slow_load16, ACCESS_READ, 16)
+SLOW_MEMORY(op_slow_store16, ACCESS_READ | ACCESS_WRITE, 16)
 
 /* --- the loop --- */
 

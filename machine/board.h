@@ -23,6 +23,7 @@
 #include "devices/port92.h"
 #include "devices/pvpanic.h"
 #include "devices/rtc.h"
+#include "devices/testdev.h"
 #include "devices/uart.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
@@ -34,7 +35,7 @@
 #define PCI_MEM_BASE 0xe0000000ull
 #define PCI_MEM_END 0xfec00000ull
 #define SCI_IRQ 9
-#define MAX_DEVICES 32
+#define MAX_DEVICES 64
 
 struct cpu_slot {
 	struct machine *m;
@@ -73,6 +74,7 @@ struct machine {
 	struct i8042 i8042;
 	struct port92 port92;
 	struct debug_exit debug_exit;
+	struct testdev testdev;
 	struct debugcon debugcon;
 	struct pvpanic pvpanic;
 	struct fwcfg fwcfg;

@@ -464,6 +464,17 @@ static void build_serial(struct machine *m)
 	attach(m, &m->pio, &m->debugcon.io, 0xe9);
 }
 
+static void build_testdev(struct machine *m)
+{
+	for (unsigned n = 0; n < TESTDEV_LINES; n++)
+		m->testdev.line[n] = n < 16 ? irq_to(m, n) : pin_to(m, n);
+	add(m, &m->testdev.device, &testdev_class, "pc-testdev");
+	attach(m, &m->pio, &m->testdev.io_latch, 0xe0);
+	attach(m, &m->pio, &m->testdev.io_flush, 0xe4);
+	attach(m, &m->pio, &m->testdev.io_lines, 0x2000);
+	attach(m, &m->mmio, &m->testdev.io_memory, 0xff000000);
+}
+
 static void build_misc(struct machine *m)
 {
 	m->i8042.irq_keyboard = irq_to(m, 1);
@@ -493,6 +504,8 @@ static void build_misc(struct machine *m)
 		add(m, &m->debug_exit.device, &debug_exit_class, "isa-debug-exit");
 		attach(m, &m->pio, &m->debug_exit.io, m->cfg.debug_exit_base);
 	}
+	if (m->cfg.testdev)
+		build_testdev(m);
 }
 
 static bool plug(struct machine *m, struct pci_device *p, const struct device_class *cls,

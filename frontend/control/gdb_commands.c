@@ -222,7 +222,7 @@ static void cmd_Z(struct gdbstub *g, struct cursor *c)
 	struct gdb_point p;
 	unsigned i;
 
-	if (c->p < c->end && (*c->p == '3' || *c->p == '4')) {
+	if (c->p < c->end && *c->p >= '3' && *c->p <= '9') {
 		reply(g, ""); /* read and access watchpoints: not supported */
 		return;
 	}

@@ -5,7 +5,7 @@
 
 #include "base/nearest.h"
 #include "cpu/cpu.h"
-#include "frontend/frontend.h"
+#include "frontend/control/gdbstub.h"
 #include "vmx/vmx.h"
 
 typedef void command_fn(struct frontend *f, FILE *out);
@@ -50,7 +50,10 @@ static void cmd_vmx(struct frontend *f, FILE *out)
 
 static void cmd_status(struct frontend *f, FILE *out)
 {
-	fprintf(out, "VM status: %s\n", f->paused ? "paused" : "running");
+	bool debugger = f->gdb && gdb_stopped(f->gdb);
+
+	fprintf(out, "VM status: %s\n",
+		f->paused ? "paused" : debugger ? "paused (debugger)" : "running");
 }
 
 static void cmd_stop(struct frontend *f, FILE *out)

@@ -1,18 +1,17 @@
 /*
  * Compares the decoder with Zydis over random bytes and over encodings made from the instruction
  * table, in 16, 32 and 64-bit mode: which byte sequences are instructions of -cpu max, and how long
- * they are.
- *
- *   decode_cmp [-n COUNT] [-s SEED] [-v]
- *
- * Exit 0: they agree, or Zydis was not there at build time (HAVE_ZYDIS); 1: they do not.
+ * they are. Zydis is there if HAVE_ZYDIS is defined.
  */
-#include <stdio.h>
+#include "tests/insn/hostcmp.h"
 
 #ifndef HAVE_ZYDIS
 
-int main(void)
+int decode_compare(u64 count, u64 seed, bool verbose)
 {
+	(void)count;
+	(void)seed;
+	(void)verbose;
 	printf("decode: skipped: built without Zydis (Debian package libzydis-dev)\n");
 	return 0;
 }
@@ -20,9 +19,7 @@ int main(void)
 #else
 
 #include <Zydis/Zydis.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cpu/model.h"
 #include "tests/insn/encode.h"
@@ -41,13 +38,8 @@ static const struct {
 #include "tests/insn/decode_known.def"
 };
 
-struct options {
-	u64 count, seed;
-	bool verbose;
-};
-
 struct cmp {
-	struct options opt;
+	bool verbose;
 	struct decoder *ours;
 	ZydisDecoder theirs[MODES];
 	struct rng rng;
@@ -146,7 +138,7 @@ static bool is_known(enum disagreement d, const char *name, u8 opcode)
 static void report(struct cmp *c, unsigned bits, const u8 *b, enum disagreement d,
 		   const struct insn *i, bool zok, const ZydisDecodedInstruction *z)
 {
-	if (c->differences++ >= SHOWN && !c->opt.verbose)
+	if (c->differences++ >= SHOWN && !c->verbose)
 		return;
 	printf("%u-bit ", bits);
 	for (unsigned k = 0; k < INSN_MAX_LEN; k++)
@@ -181,40 +173,19 @@ static void one(struct cmp *c, unsigned m)
 		report(c, mode_bits[m], b, d, &i, zok, &z);
 }
 
-static bool parse(int argc, char **argv, struct options *o)
+int decode_compare(u64 count, u64 seed, bool verbose)
 {
-	int opt;
-
-	*o = (struct options){.count = 1000000, .seed = 1};
-	while ((opt = getopt(argc, argv, "n:s:v")) != -1) {
-		switch (opt) {
-		case 'n': o->count = strtoull(optarg, NULL, 0); break;
-		case 's': o->seed = strtoull(optarg, NULL, 0); break;
-		case 'v': o->verbose = true; break;
-		default: return false;
-		}
-	}
-	return optind == argc;
-}
-
-int main(int argc, char **argv)
-{
+	struct cmp c = {.verbose = verbose, .rng = {.s = seed * 0x9e3779b97f4a7c15ull}};
 	struct vmx_model_mask mask;
 	struct cpu_model model;
-	struct cmp c = {0};
 	char err[128];
 
-	if (!parse(argc, argv, &c.opt)) {
-		fprintf(stderr, "usage: decode_cmp [-n COUNT] [-s SEED] [-v]\n");
-		return 2;
-	}
 	if (!cpu_model_parse(&model, &mask, "max", err, sizeof(err)) || !start_zydis(&c))
 		return 2;
 	c.ours = decoder_new(&model);
 	if (!c.ours)
 		return 2;
-	c.rng.s = c.opt.seed * 0x9e3779b97f4a7c15ull;
-	for (u64 k = 0; k < c.opt.count; k++)
+	for (u64 k = 0; k < count; k++)
 		one(&c, (unsigned)(k % MODES));
 	decoder_free(c.ours);
 	printf("decode: %llu compared with Zydis, %llu legal, %llu known disagreements, "

@@ -4,8 +4,10 @@
  * and fast handlers, and in the interpreter one generic instruction at a time. All three must agree.
  *
  *   hostcmp [-n COUNT] [-s SEED] [-r MNEMONIC]... [-j JOBS] [-c INDEX] [-l] [-v]
+ *   hostcmp -z [-n COUNT] [-s SEED] [-v]
  *
- * Case number INDEX of a seed is always the same. Exit 0: no difference, or not an x86-64 host;
+ * Case number INDEX of a seed and a set of mnemonics is always the same. -l lists the rows, -z
+ * compares the decoder with Zydis instead, which works on any host. Exit 0: no difference, or not an x86-64 host;
  * 1: differences; 2: the harness failed.
  */
 #include "cpu/model.h"
@@ -28,7 +30,7 @@ struct options {
 	u64 count, seed, only; /* only: one case, ~0 all */
 	const char *filter[MAX_FILTERS];
 	unsigned filters, jobs;
-	bool verbose, list;
+	bool verbose, list, zydis;
 };
 
 /* Per job, in shared memory. */
@@ -248,30 +250,30 @@ static void print_rows(const struct options *o, const struct totals *sum)
 	}
 }
 
-static int summary(const struct options *o, const struct totals *t)
+/* Adds the jobs' totals up in the first. */
+static int summary(const struct options *o, struct totals *t)
 {
-	static struct totals sum;
 	unsigned rows = 0;
 
-	for (unsigned k = 0; k < o->jobs; k++) {
-		sum.compared += t[k].compared;
-		sum.faults += t[k].faults;
-		sum.differences += t[k].differences;
-		sum.failed |= t[k].failed;
+	for (unsigned k = 1; k < o->jobs; k++) {
+		t->compared += t[k].compared;
+		t->faults += t[k].faults;
+		t->differences += t[k].differences;
+		t->failed |= t[k].failed;
 		for (unsigned r = 0; r < MAX_ROWS; r++) {
-			sum.row[r] += t[k].row[r];
-			sum.row_differs[r] += t[k].row_differs[r];
+			t->row[r] += t[k].row[r];
+			t->row_differs[r] += t[k].row_differs[r];
 		}
 	}
 	for (unsigned r = 0; r < MAX_ROWS; r++)
-		rows += sum.row[r] != 0;
-	print_rows(o, &sum);
-	if (sum.failed)
+		rows += t->row[r] != 0;
+	print_rows(o, t);
+	if (t->failed)
 		fprintf(stderr, "insn: the harness failed\n");
-	printf("insn: %llu ended in a fault\n", (unsigned long long)sum.faults);
-	printf("insn: %llu compared, %u rows, %llu differences\n", (unsigned long long)sum.compared,
-	       rows, (unsigned long long)sum.differences);
-	return sum.failed ? 2 : sum.differences != 0;
+	printf("insn: %llu ended in a fault\n", (unsigned long long)t->faults);
+	printf("insn: %llu compared, %u rows, %llu differences\n", (unsigned long long)t->compared,
+	       rows, (unsigned long long)t->differences);
+	return t->failed ? 2 : t->differences != 0;
 }
 
 static bool parse(int argc, char **argv, struct options *o)
@@ -279,7 +281,7 @@ static bool parse(int argc, char **argv, struct options *o)
 	int c;
 
 	*o = (struct options){.count = 100000, .seed = 1, .only = ~0ull, .jobs = 1};
-	while ((c = getopt(argc, argv, "n:s:r:j:c:lv")) != -1) {
+	while ((c = getopt(argc, argv, "n:s:r:j:c:lvz")) != -1) {
 		switch (c) {
 		case 'n': o->count = strtoull(optarg, NULL, 0); break;
 		case 's': o->seed = strtoull(optarg, NULL, 0); break;
@@ -287,6 +289,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		case 'j': o->jobs = (unsigned)strtoul(optarg, NULL, 0); break;
 		case 'l': o->list = true; break;
 		case 'v': o->verbose = true; break;
+		case 'z': o->zydis = true; break;
 		case 'r':
 			if (o->filters < MAX_FILTERS)
 				o->filter[o->filters++] = optarg;
@@ -303,8 +306,8 @@ static bool parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-	static struct vmx_model_mask mask;
-	static struct row_list rows;
+	struct vmx_model_mask mask;
+	struct row_list rows = {0};
 	struct cpu_model model;
 	struct options o;
 	struct totals *t;
@@ -312,9 +315,11 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &o)) {
 		fprintf(stderr, "usage: hostcmp [-n COUNT] [-s SEED] [-r MNEMONIC]... [-j JOBS] "
-				"[-c INDEX] [-l] [-v]\n");
+				"[-c INDEX] [-l] [-v] [-z]\n");
 		return 2;
 	}
+	if (o.zydis)
+		return decode_compare(o.count, o.seed, o.verbose);
 	if (!host_has(FEAT_LM) || !host_has(FEAT_AVX)) {
 		printf("insn: skipped: this host is not an x86-64 processor with AVX\n");
 		return 0;

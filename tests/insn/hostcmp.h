@@ -97,6 +97,10 @@ const struct decoder *interp_decoder(const struct interp *p);
 void interp_run(struct interp *p, const struct hc_batch *b, const struct hc_case *c, bool stepping,
 		struct hc_result *out);
 
+/* --- decode_cmp.c --- */
+/* An exit status: 1 if the decoder and Zydis disagree. */
+int decode_compare(u64 count, u64 seed, bool verbose);
+
 /* --- compare.c --- */
 /* True if they differ in what is defined. */
 bool hc_differ(const struct hc_case *c, const struct hc_result *host, const struct hc_result *own,
