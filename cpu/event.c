@@ -457,6 +457,14 @@ static void before_delivery(struct vcpu *v, const struct event *e, bool injected
 	}
 }
 
+static void record_event(struct vcpu *v, const struct event *e)
+{
+	v->events[v->events_at++ % EVENT_RING] = (struct event_record){
+		.icount = v->icount, .rip = v->rip, .cr2 = e->cr2, .error = e->has_error ? e->error : 0,
+		.cs = v->seg[SEG_CS].sel, .vector = e->vector, .type = e->type,
+		.non_root = v->vmx.non_root};
+}
+
 static void log_event(struct vcpu *v, const struct event *e)
 {
 	LOG(v->log, int, "vector %02x type %u error %x cr2 %016llx cs:rip %04x:%016llx cpl %u",
@@ -474,6 +482,7 @@ static void deliver(struct vcpu *v, struct event e, bool injected)
 		if (v->vmx.non_root && !injected && is_exception(&e) &&
 		    vmx_intercept_exception(v, &e))
 			break;
+		record_event(v, &e);
 		log_event(v, &e);
 		before_delivery(v, &e, injected);
 		injected = false;

@@ -28,6 +28,8 @@ static inline void vcpu_notify(struct vcpu *v)
 {
 	v->recheck = true;
 }
+/* The ring of events delivered, oldest first. */
+void vcpu_print_events(const struct vcpu *v, FILE *out);
 void vcpu_dump(const struct vcpu *v, FILE *out);
 u64 vcpu_hash(const struct vcpu *v, u64 seed);
 

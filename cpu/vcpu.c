@@ -205,6 +205,22 @@ static void dump_seg(FILE *out, const char *name, const struct seg *s)
 		(unsigned long long)s->base, s->limit, s->ar);
 }
 
+void vcpu_print_events(const struct vcpu *v, FILE *out)
+{
+	u32 n = v->events_at < EVENT_RING ? v->events_at : EVENT_RING;
+
+	if (n)
+		fprintf(out, "CPU %u: the last %u exceptions and interrupts delivered\n", v->id, n);
+	for (u32 k = v->events_at - n; k != v->events_at; k++) {
+		const struct event_record *e = &v->events[k % EVENT_RING];
+
+		fprintf(out, "  %12llu  vector %02x type %u error %x cr2 %016llx at %04x:%016llx%s\n",
+			(unsigned long long)e->icount, e->vector, e->type, e->error,
+			(unsigned long long)e->cr2, e->cs, (unsigned long long)e->rip,
+			e->non_root ? " (VMX non-root)" : "");
+	}
+}
+
 void vcpu_dump(const struct vcpu *v, FILE *out)
 {
 	static const char *const seg_name[] = {"ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR"};

@@ -120,6 +120,16 @@ struct event {
 	u64 dr6;	/* #DB: bits to set in DR6 */
 };
 
+/* One exception or interrupt delivered, for the ring printed when a guest dies. */
+#define EVENT_RING 32
+struct event_record {
+	u64 icount, rip, cr2;
+	u32 error;
+	u16 cs;
+	u8 vector, type;
+	bool non_root;
+};
+
 enum activity { ACT_ACTIVE, ACT_HLT, ACT_SHUTDOWN, ACT_WAIT_SIPI, ACT_MWAIT };
 
 /* Blocking by STI or MOV SS lasts until the instruction count moves past shadow_at. */
@@ -214,6 +224,8 @@ struct vcpu {
 	bool delivering;  /* inside event_deliver */
 	bool event_ext;	  /* EXT bit of error codes that the delivery of an event raises */
 	u8 stop_reason;	  /* enum vcpu_stop */
+	u32 events_at;	  /* events ever delivered; ring index modulo EVENT_RING */
+	struct event_record events[EVENT_RING];
 	bool align_check; /* CR0.AM, RFLAGS.AC and CPL 3: misaligned accesses raise #AC */
 	u32 attr_trap;	  /* enum insn_attr bits that need a look before exec, see check.c */
 	void (*next_fn)(struct vcpu *, struct op *, struct tlb_table *, s64);

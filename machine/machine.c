@@ -73,9 +73,11 @@ void machine_print_state(struct machine *m, FILE *out)
 
 void machine_print_ring(struct machine *m, FILE *out)
 {
-	for (unsigned n = 0; n < m->cfg.cpus; n++)
+	for (unsigned n = 0; n < m->cfg.cpus; n++) {
+		vcpu_print_events(&m->cpu[n]->v, out);
 		if (m->cpu[n]->v.vmx.entries)
 			vmx_print(&m->cpu[n]->v, out);
+	}
 }
 
 /* --- state hash --- */
@@ -124,6 +126,19 @@ static void triple_fault(struct machine *m, struct vcpu *v)
 	m->reset_wanted = true;
 }
 
+/* The debugger sees every instruction boundary. */
+static void debugged_turn(struct machine *m, struct vcpu *v, u64 slice)
+{
+	u64 end = v->icount + slice;
+
+	do {
+		m->debug_hook(m->debug_owner, v);
+		if (!m->stopping)
+			vcpu_run(v, 1);
+	} while (!m->stopping && !m->reset_wanted && v->icount < end && v->debugger &&
+		 v->stop_reason == STOP_BUDGET && !v->leave);
+}
+
 /* One turn of one CPU; returns the ticks it used. */
 static u64 turn(struct machine *m, struct vcpu *v, u64 slice)
 {
@@ -131,7 +146,10 @@ static u64 turn(struct machine *m, struct vcpu *v, u64 slice)
 
 	m->cur = v;
 	v->skipped = m->ticks - v->icount;
-	vcpu_run(v, slice);
+	if (m->debug_hook && v->debugger)
+		debugged_turn(m, v, slice);
+	else
+		vcpu_run(v, slice);
 	m->cur = NULL;
 	m->insns += v->icount - before;
 	if (v->stop_reason == STOP_TRIPLE_FAULT)
@@ -242,6 +260,8 @@ static void do_reset(struct machine *m)
 	if (m->stopping)
 		return;
 	if (m->cfg.no_reboot) {
+		if (m->panic_seen)
+			machine_print_ring(m, stderr);
 		machine_stop(m, m->panic_seen ? EXIT_GUEST_PANIC : EXIT_OK);
 		return;
 	}

@@ -31,6 +31,7 @@ struct seq {
 	u16 undef;
 	bool flow; /* a branch came: later instructions may not run */
 	bool fp;
+	bool compared; /* the last instruction only set flags */
 	s8 jump[HC_INSNS]; /* bytes of a relative target to be filled in, 0 none */
 };
 
@@ -422,10 +423,26 @@ static bool acceptable(const struct seq *s, const struct insn *i, enum decode_st
 	return tame_string(s, i) && !(i->row->flags.r & s->undef);
 }
 
+/* Any row; integer rows and a branch behind a comparison more often than their number says, because
+ * they have fast forms of many kinds. */
+static const struct insn_row *pick_row(struct seq *s)
+{
+	bool integer = chance(s->r, 30), branch = s->compared && chance(s->r, 40);
+	const struct insn_row *r = NULL;
+
+	for (unsigned k = 0; k < 60; k++) {
+		r = &insn_rows[s->g->rows[rnd_below(s->r, s->g->nrows)]];
+		if (branch ? row_has_kind(r, KIND_J) && r->flags.r
+			   : !integer || (r->feature == FEAT_ALWAYS && r->map < V_0F))
+			break;
+	}
+	return r;
+}
+
 static bool add_insn(struct seq *s)
 {
 	struct hc_case *c = s->c;
-	const struct insn_row *row = &insn_rows[s->g->rows[rnd_below(s->r, s->g->nrows)]];
+	const struct insn_row *row = pick_row(s);
 	struct hc_insn *h = &c->insn[c->n];
 	enum decode_status st;
 	u8 bytes[ENC_MAX + INSN_BYTES] = {0};
@@ -454,6 +471,7 @@ static bool add_insn(struct seq *s)
 		follow_flags(s, &i);
 		s->jump[c->n] = row_has_kind(i.row, KIND_J) ? (s8)e.nimm : 0;
 		s->flow |= i.attr & A_FLOW;
+		s->compared = !strcmp(i.row->name, "cmp") || !strcmp(i.row->name, "test");
 		h->row = (u16)(i.row - insn_rows);
 	}
 	s->fp |= !!(row->attr & A_SIMDFP);
@@ -534,6 +552,8 @@ static void fill_state(struct seq *s)
 		in->rflags |= RFLAGS_DF;
 	if (chance(s->r, 10))
 		in->rflags |= RFLAGS_ID;
+	if (chance(s->r, 3))
+		in->rflags |= RFLAGS_AC;
 	fill_x87(s);
 }
 

@@ -210,10 +210,10 @@ static u8 *map_at(u64 at, size_t bytes, int prot)
 	return p;
 }
 
-/* The exit page: JMP [RIP+0] and the address. */
+/* The exit page: JMP [RIP+2] and, aligned, the address. */
 static void child_maps(int fd)
 {
-	static const u8 jump[6] = {0xff, 0x25};
+	static const u8 jump[8] = {0xff, 0x25, 2};
 	volatile const u8 *ro;
 	u8 *p;
 
