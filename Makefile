@@ -138,11 +138,11 @@ $(BUILD)/suites.def: $(addprefix $(SRCDIR)/,$(filter-out tests/unit/main.c,$(TES
 $(BUILD)/tests/unit/main.o: $(BUILD)/suites.def
 $(BUILD)/tests/unit/main.o: private CPPFLAGS_ALL += -I$(BUILD)
 
-unit: $(BUILD)/unit
-	$(BUILD)/unit
+unit: all $(BUILD)/unit
+	$(TEST_ENV) $(BUILD)/unit
 
 # Other checks: add a script's path, from the top folder, to one of these lists.
-CHECK_SCRIPTS := tests/lint/run.sh tests/cli/run.sh tests/checks/insn.sh tests/checks/demo.sh tests/checks/nest.sh
+CHECK_SCRIPTS := tests/lint/run.sh tests/cli/run.sh tests/checks/insn.sh tests/checks/demo.sh tests/checks/nest.sh tests/checks/dispatch.sh
 CHECK_LONG_SCRIPTS :=
 CHECKS := $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit) $(addprefix $(SRCDIR)/,$(CHECK_SCRIPTS))
 CHECKS_LONG := $(CHECKS) $(addprefix $(SRCDIR)/,$(CHECK_LONG_SCRIPTS))

@@ -364,6 +364,27 @@ u64 insn_offset(const struct vcpu *v, const struct insn *i)
 	return i->addrsize == 8 ? off : off & size_mask(i->addrsize);
 }
 
+/* What #AC asks of an operand of n bytes. SDM Vol. 3, "Alignment Requirements by Data Type". */
+static unsigned ac_alignment(unsigned n)
+{
+	switch (n) {
+	case 2:
+	case 4:
+	case 8:
+		return n;
+	case 10: /* m80 */
+		return 8;
+	case 14: /* x87 environment and state, by operand size */
+	case 94:
+		return 2;
+	case 28:
+	case 108:
+		return 4;
+	default:
+		return 1;
+	}
+}
+
 static int to_laddr(struct vcpu *v, unsigned seg, u64 off, unsigned n, bool write, u64 *laddr)
 {
 	int r;
@@ -378,7 +399,7 @@ static int to_laddr(struct vcpu *v, unsigned seg, u64 off, unsigned n, bool writ
 		if (r)
 			return r;
 	}
-	if (unlikely(v->align_check) && n <= 8 && *laddr & (n - 1))
+	if (unlikely(v->align_check) && *laddr & (ac_alignment(n) - 1))
 		return raise_error(v, VEC_AC, 0);
 	return 0;
 }

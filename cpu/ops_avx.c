@@ -69,24 +69,37 @@ static int mask_store(struct vcpu *v, const struct insn *i, unsigned size)
 	return r;
 }
 
+/* Masked moves and gathers raise no #AC. */
+static int unaligned(struct vcpu *v, const struct insn *i, unsigned size,
+		     int (*body)(struct vcpu *, const struct insn *, unsigned))
+{
+	bool check = v->align_check;
+	int r;
+
+	v->align_check = false;
+	r = body(v, i, size);
+	v->align_check = check;
+	return r;
+}
+
 int x_vmaskmov_load(struct vcpu *v, const struct insn *i)
 {
-	return mask_load(v, i, 4);
+	return unaligned(v, i, 4, mask_load);
 }
 
 int x_vmaskmovpd_load(struct vcpu *v, const struct insn *i)
 {
-	return mask_load(v, i, 8);
+	return unaligned(v, i, 8, mask_load);
 }
 
 int x_vmaskmov_store(struct vcpu *v, const struct insn *i)
 {
-	return mask_store(v, i, 4);
+	return unaligned(v, i, 4, mask_store);
 }
 
 int x_vmaskmovpd_store(struct vcpu *v, const struct insn *i)
 {
-	return mask_store(v, i, 8);
+	return unaligned(v, i, 8, mask_store);
 }
 
 /* --- broadcasts and 128-bit lanes --- */
@@ -230,10 +243,10 @@ static int gather_run(struct vcpu *v, const struct insn *i, const struct gather 
 	return EXEC_NEXT;
 }
 
-int x_vgather(struct vcpu *v, const struct insn *i)
+static int gather(struct vcpu *v, const struct insn *i, unsigned elem)
 {
 	struct gather g = {
-		.elem = i->row->attr & A_W1 ? 8 : 4,
+		.elem = elem,
 		.index = i->opcode & 1 ? 8 : 4,
 		/* the SIB byte's "no index" is register 4 here */
 		.xreg = i->index == REG_NONE ? 4 : i->index,
@@ -245,4 +258,9 @@ int x_vgather(struct vcpu *v, const struct insn *i)
 	if (i->reg == i->vvvv || i->reg == g.xreg || i->vvvv == g.xreg)
 		return raise_ud(v);
 	return gather_run(v, i, &g);
+}
+
+int x_vgather(struct vcpu *v, const struct insn *i)
+{
+	return unaligned(v, i, i->row->attr & A_W1 ? 8 : 4, gather);
 }
