@@ -237,4 +237,11 @@ static inline bool model_has(const struct cpu_model *m, enum feature f)
 	return f == FEAT_ALWAYS || (m->features[f / 64] >> (f % 64) & 1);
 }
 
+/* What is only stored (table and segment bases, INVPCID) must be canonical for the widest paging the
+ * processor has; v->width_laddr is for addresses that are used now. */
+static inline unsigned laddr_width_max(const struct vcpu *v)
+{
+	return model_has(v->model, FEAT_LA57) ? 57 : 48;
+}
+
 #endif

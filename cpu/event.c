@@ -7,7 +7,6 @@
 #include "cpu/seg_internal.h"
 #include "vmx/vmx.h"
 
-#define DR6_BD BIT(13)
 #define DR7_GD BIT(13)
 #define DEBUGCTL_LBR_BTF 3ull
 
@@ -503,10 +502,27 @@ static void deliver(struct vcpu *v, struct event e, bool injected)
 	vmx_delivery_end(v);
 	v->delivering = false;
 	v->exc.valid = false;
+	if (unlikely(v->hit_dr6)) { /* data breakpoints on the pushes */
+		v->pending_dbg |= v->hit_dr6;
+		v->hit_dr6 = 0;
+	}
+}
+
+/* Debug exceptions that MOV SS held back for this instruction: another one takes the breakpoints
+ * along; else they are due at the handler's first instruction. The single step is lost. */
+static void release_held(struct vcpu *v, struct event *e)
+{
+	v->pending_dbg &= ~DR6_BS;
+	if (e->vector == VEC_DB && (e->type == EVENT_HW_EXC || e->type == EVENT_PRIV_SW_EXC)) {
+		e->dr6 |= v->pending_dbg;
+		v->pending_dbg = 0;
+	}
 }
 
 void event_deliver(struct vcpu *v, struct event e)
 {
+	if (unlikely(v->pending_dbg))
+		release_held(v, &e);
 	deliver(v, e, false);
 }
 

@@ -47,6 +47,7 @@ static bool take_debug_trap(struct vcpu *v)
 	if (!v->pending_dbg || shadow_at_boundary(v) == SHADOW_MOV_SS)
 		return false;
 	v->pending_dbg = 0;
+	wake(v);
 	event_deliver(v, e);
 	return true;
 }

@@ -116,8 +116,7 @@ static bool base_read(struct vcpu *v, unsigned seg, u64 *value)
 
 static bool base_write(struct vcpu *v, unsigned seg, u64 value)
 {
-	/* what the processor supports counts, not the present CR4.LA57 */
-	if (!is_canonical(value, model_has(v->model, FEAT_LA57) ? 57 : 48))
+	if (!is_canonical(value, laddr_width_max(v)))
 		return false;
 	v->seg[seg].base = v->segbase[seg] = value;
 	return true;
@@ -249,7 +248,7 @@ static bool row_write(struct vcpu *v, const struct row *r, u64 value)
 		*p = value;
 		return true;
 	case CANON:
-		if (!is_canonical(value, model_has(v->model, FEAT_LA57) ? 57 : 48))
+		if (!is_canonical(value, laddr_width_max(v)))
 			return false;
 		*p = value;
 		return true;

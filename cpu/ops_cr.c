@@ -212,7 +212,7 @@ int x_invpcid(struct vcpu *v, const struct insn *i)
 		return raise_gp(v, 0);
 	if (!(v->cr4 & CR4_PCIDE) && type < 2 && pcid)
 		return raise_gp(v, 0);
-	if (type == 0 && !is_canonical(d[1], v->width_laddr))
+	if (type == 0 && !is_canonical(d[1], laddr_width_max(v)))
 		return raise_gp(v, 0);
 	if (type == 0)
 		tlb_flush_laddr(&v->tlb, vpid, eptp, pcid, d[1], false);

@@ -234,7 +234,7 @@ static int load_table(struct vcpu *v, const struct insn *i, struct dtr *t, enum 
 		return r;
 	base = load_le64(buf + 2);
 	if (v->mode == MODE_64) {
-		if (!is_canonical(base, v->width_laddr))
+		if (!is_canonical(base, laddr_width_max(v)))
 			return raise_gp(v, 0);
 	} else if (i->opsize == 2) {
 		base &= 0xffffff;
@@ -282,7 +282,7 @@ static int system_desc(struct vcpu *v, u16 sel, bool tss, struct desc *d)
 	if (r)
 		return r;
 	d->seg.base |= high << 32;
-	if (bits(high, 44, 40) || !is_canonical(d->seg.base, v->width_laddr))
+	if (bits(high, 44, 40) || !is_canonical(d->seg.base, laddr_width_max(v)))
 		return raise_sel(v, VEC_GP, sel);
 	return 0;
 }
@@ -439,7 +439,8 @@ int x_arpl(struct vcpu *v, const struct insn *i)
 	return EXEC_NEXT;
 }
 
-/* --- fast system calls --- */
+/* --- fast system calls. SYSCALL is #UD in compatibility mode (the table's O64), as on every
+ * GenuineIntel processor; SYSCALL and SYSRET trap by the TF they leave behind, see step(). --- */
 
 static struct seg flat_segment(u16 sel, unsigned dpl, u32 ar)
 {
@@ -495,8 +496,11 @@ int x_sysret(struct vcpu *v, const struct insn *i)
 	v->rip = to64 ? v->reg[RCX] : (u32)v->reg[RCX];
 	flags_replace(v, v->reg[R11] & 0x3c7fd7);
 	switch_level(v, (u16)(base + (to64 ? 16 : 0)) | 3, (u16)(base + 8) | 3, 3, to64, old);
-	if (flags_need_look(v, old))
+	if (flags_need_look(v, old)) {
 		v->recheck = true;
+		if (v->rflags & ~old & RFLAGS_TF)
+			v->pending_dbg |= DR6_BS; /* traps before the first instruction there */
+	}
 	return EXEC_JUMP;
 }
 

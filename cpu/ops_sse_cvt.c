@@ -389,15 +389,19 @@ int x_cvtpd2pi(struct vcpu *v, const struct insn *i)
 	return put_mmx(v, i, &env, &r);
 }
 
-/* --- binary16 --- */
+/* --- binary16: no #AC (exceptions of type 11) --- */
 
 int x_vcvtph2ps(struct vcpu *v, const struct insn *i)
 {
 	struct fp_env env = fp_begin(v);
 	const union vreg *b;
 	union vreg buf, r;
-	int rc = fp_src(v, i, i->vl / 2u, &buf, &b);
+	bool check = v->align_check;
+	int rc;
 
+	v->align_check = false;
+	rc = fp_src(v, i, i->vl / 2u, &buf, &b);
+	v->align_check = check;
 	if (rc)
 		return rc;
 	for (unsigned k = 0; k < i->vl / 4u; k++)
@@ -415,6 +419,7 @@ int x_vcvtps2ph(struct vcpu *v, const struct insn *i)
 	u8 round = fp_imm_round(i, &env);
 	const union vreg *a = &v->ymm[i->reg];
 	union vreg r = {0};
+	bool check = v->align_check;
 	int rc;
 
 	for (unsigned k = 0; k < i->vl / 4u; k++)
@@ -422,7 +427,9 @@ int x_vcvtps2ph(struct vcpu *v, const struct insn *i)
 	if (env.masks != FP_ALL_FLAGS && fp_unmasked(&env))
 		return fp_raise(v, &env);
 	if (insn_is_mem(i)) {
+		v->align_check = false;
 		rc = mem_write_bytes(v, i->seg, insn_offset(v, i), r.b, i->vl / 2u);
+		v->align_check = check;
 		if (rc)
 			return rc;
 	} else {

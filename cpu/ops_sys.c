@@ -198,7 +198,7 @@ int x_fsgsbase(struct vcpu *v, const struct insn *i)
 		return EXEC_NEXT;
 	}
 	value = reg_read(v, i, i->rm, size);
-	if (!is_canonical(value, v->width_laddr))
+	if (!is_canonical(value, laddr_width_max(v)))
 		return raise_gp(v, 0);
 	v->seg[seg].base = v->segbase[seg] = value;
 	return EXEC_NEXT;

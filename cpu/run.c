@@ -6,8 +6,11 @@
 #include "cpu/check.h"
 #include "cpu/decode.h"
 #include "cpu/fast.h"
+#include "cpu/insn_protos.h"
 #include "cpu/mem.h"
 #include "vmx/vmx.h"
+
+#define DEBUGCTL_BTF BIT(1)
 
 /* --- leaving the handlers --- */
 
@@ -162,20 +165,26 @@ static int fetch_insn(struct vcpu *v, struct insn *i)
 
 static void log_insn(struct vcpu *v, const struct insn *i);
 
-/* Runs the instruction at rip by its exec function; counts one instruction. */
-static int exec_one(struct vcpu *v)
+/* Decodes the instruction at rip and runs it by its exec function. */
+static int fetch_exec(struct vcpu *v, struct insn *i)
 {
-	struct insn i;
-	int r = fetch_insn(v, &i);
+	int r = fetch_insn(v, i);
 
 	if (r)
 		return r;
 	if (log_on(v->log, LOG_insn))
-		log_insn(v, &i);
-	r = exec_checked(v, &i);
+		log_insn(v, i);
+	r = exec_checked(v, i);
 	if (r == EXEC_NEXT || r == EXEC_LEAVE || r == EXEC_STOP)
-		v->rip = (v->rip + i.len) & v->lin_mask;
+		v->rip = (v->rip + i->len) & v->lin_mask;
 	return r;
+}
+
+static ATTR_NOINLINE int exec_one(struct vcpu *v)
+{
+	struct insn i;
+
+	return fetch_exec(v, &i);
 }
 
 /* The generic form of a fast instruction. Goes on behind it if that is its block's next op. */
@@ -252,9 +261,17 @@ static s64 enter(struct vcpu *v, struct block *b, u64 left)
 	return rest;
 }
 
+/* TF counts as it was before the instruction; SYSCALL and SYSRET look at the one they leave. */
+static bool single_steps(const struct vcpu *v, const struct insn *i, bool tf, int r)
+{
+	if (i->exec == x_syscall || i->exec == x_sysret)
+		tf = v->rflags & RFLAGS_TF;
+	return tf && (!(v->debugctl & DEBUGCTL_BTF) || r == EXEC_JUMP);
+}
+
 static void single_step_trap(struct vcpu *v, bool tf)
 {
-	u64 dr6 = v->hit_dr6 | (tf ? BIT(14) : 0);
+	u64 dr6 = v->hit_dr6 | (tf ? DR6_BS : 0);
 
 	v->hit_dr6 = 0;
 	if (dr6) {
@@ -268,7 +285,7 @@ static bool code_breakpoint(struct vcpu *v)
 {
 	u64 laddr = v->mode == MODE_64 ? v->rip : v->seg[SEG_CS].base + v->rip, hit = 0;
 
-	if (!v->watch || v->rflags & RFLAGS_RF)
+	if (!v->watch || v->rflags & RFLAGS_RF || shadow_at_boundary(v) == SHADOW_MOV_SS)
 		return false;
 	for (unsigned k = 0; k < 4; k++)
 		if (v->dr7 >> (2 * k) & 3 && !(v->dr7 >> (16 + 4 * k) & 15) && v->dr[k] == laddr)
@@ -283,15 +300,18 @@ static int step(struct vcpu *v)
 {
 	bool tf = v->rflags & RFLAGS_TF;
 	u64 rf = v->rflags & RFLAGS_RF;
+	struct insn i;
 	int r = EXEC_FAULT;
 
 	normalise(v);
 	if (!code_breakpoint(v)) {
-		r = exec_one(v);
+		r = fetch_exec(v, &i);
 		if (r != EXEC_FAULT && r != EXEC_VMEXIT && r != EXEC_RESTART && rf)
 			v->rflags &= ~(rf & v->rflags);
 		if (r < EXEC_FAULT || r == EXEC_STOP)
-			single_step_trap(v, tf);
+			single_step_trap(v, single_steps(v, &i, tf, r));
+		else if (r == EXEC_FAULT)
+			v->hit_dr6 = 0;
 	}
 	v->icount++;
 	normalise(v);

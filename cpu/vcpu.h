@@ -95,6 +95,8 @@ struct dtr {
 #define RFLAGS_VIP 0x100000ull
 #define RFLAGS_ID 0x200000ull
 #define RFLAGS_ARITH 0x8d5ull
+#define DR6_BD 0x2000ull
+#define DR6_BS 0x4000ull
 
 enum vector {
 	VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6, VEC_NM = 7, VEC_DF = 8,

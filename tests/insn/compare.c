@@ -13,8 +13,8 @@ enum known_field {
 	KNOWN_CR2 = 2, /* and the error code of the page fault */
 	KNOWN_MXCSR = 4,
 	KNOWN_DATA = 8,
-	KNOWN_ORDER = 32, /* which of two faults is seen */
-	KNOWN_ALL = 64,	  /* nothing is compared */
+	KNOWN_ORDER = 32,      /* which of two faults is seen */
+	KNOWN_ALL = 64,	       /* nothing is compared */
 	KNOWN_STEP_FLAGS = 16, /* when the interpreter runs one iteration at a time */
 };
 
@@ -26,7 +26,19 @@ static const struct {
 #include "tests/insn/known.def"
 };
 
-enum field { F_VECTOR, F_ERROR, F_CR2, F_RIP, F_FLAGS, F_REG, F_MXCSR, F_X87, F_YMM, F_DATA, FIELDS };
+enum field {
+	F_VECTOR,
+	F_ERROR,
+	F_CR2,
+	F_RIP,
+	F_FLAGS,
+	F_REG,
+	F_MXCSR,
+	F_X87,
+	F_YMM,
+	F_DATA,
+	FIELDS
+};
 
 /* Instructions that came to their end, as far as the place of the fault tells. */
 static unsigned done(const struct hc_case *c, const struct hc_result *r)
@@ -93,7 +105,8 @@ static u32 differing(const struct hc_case *c, const struct hc_result *h, const s
 	d |= (u32)(!(skip & KNOWN_MXCSR) && a->mxcsr != b->mxcsr) << F_MXCSR;
 	d |= (u32)!same_x87(a, b, skip & KNOWN_TOP) << F_X87;
 	d |= (u32)(memcmp(a->ymm, b->ymm, sizeof(a->ymm)) != 0) << F_YMM;
-	d |= (u32)(!(skip & KNOWN_DATA) && memcmp(h->data, o->data, sizeof(h->data)) != 0) << F_DATA;
+	d |= (u32)(!(skip & KNOWN_DATA) && memcmp(h->data, o->data, sizeof(h->data)) != 0)
+	     << F_DATA;
 	return d;
 }
 
@@ -143,8 +156,8 @@ void hc_print_case(FILE *out, const struct hc_case *c)
 		(unsigned long long)s->rflags, s->mxcsr, s->fcw, s->fsw, s->tags,
 		(unsigned long long)s->fs_base, (unsigned long long)s->gs_base);
 	for (unsigned k = 0; k < 8; k++)
-		fprintf(out, "  fp%u %04x_%016llx%s", k, s->st[k].se, (unsigned long long)s->st[k].sig,
-			k % 4 == 3 ? "\n" : "");
+		fprintf(out, "  fp%u %04x_%016llx%s", k, s->st[k].se,
+			(unsigned long long)s->st[k].sig, k % 4 == 3 ? "\n" : "");
 	for (unsigned k = 0; k < 16; k++) {
 		fprintf(out, "  ymm%-2u ", k);
 		print_vreg(out, &s->ymm[k]);
@@ -209,7 +222,8 @@ void hc_print_diff(FILE *out, const struct hc_case *c, const char *who, const st
 	if (d & (1u << F_VECTOR | 1u << F_ERROR | 1u << F_CR2 | 1u << F_RIP))
 		fprintf(out, "    vector %02x error %x cr2 %llx rip %llx | %02x %x %llx %llx\n",
 			h->vector, h->error, (unsigned long long)h->cr2, (unsigned long long)a->rip,
-			o->vector, o->error, (unsigned long long)o->cr2, (unsigned long long)b->rip);
+			o->vector, o->error, (unsigned long long)o->cr2,
+			(unsigned long long)b->rip);
 	if (d & 1u << F_FLAGS)
 		fprintf(out, "    flags %06llx | %06llx, compared %06llx\n",
 			(unsigned long long)a->rflags, (unsigned long long)b->rflags,

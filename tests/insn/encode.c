@@ -113,10 +113,10 @@ static void choose_sizes(struct enc *e)
 		p67 |= e->legacy[k] == 0x67;
 	}
 	if (e->bits == 64) {
-		e->opsize = e->w || e->row->attr & A_F64   ? 8
-			    : p66			   ? 2
-			    : e->row->attr & A_D64 ? 8
-						   : 4;
+		e->opsize = e->w || e->row->attr & A_F64 ? 8
+			    : p66			 ? 2
+			    : e->row->attr & A_D64	 ? 8
+							 : 4;
 		e->addrsize = p67 ? 4 : 8;
 	} else {
 		e->opsize = (e->bits == 32) != p66 ? 4 : 2;
@@ -290,10 +290,10 @@ static u8 *put_mem(const struct enc *e, u8 *p)
 		*p++ = reg | 5;
 		return put_n(p, (u32)e->disp, 4);
 	}
-	mod = e->base == REG_NONE				  ? 0
-	      : e->wide_disp || e->disp != (s8)e->disp	  ? 2
-	      : e->disp || (e->base & 7) == 5 ? 1
-						  : 0;
+	mod = e->base == REG_NONE		       ? 0
+	      : e->wide_disp || e->disp != (s8)e->disp ? 2
+	      : e->disp || (e->base & 7) == 5	       ? 1
+						       : 0;
 	*p++ = (u8)(mod << 6 | reg | (sib ? 4 : e->base & 7));
 	if (sib)
 		*p++ = (u8)(e->scale << 6 | index << 3 | (e->base == REG_NONE ? 5 : e->base & 7));

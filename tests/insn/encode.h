@@ -19,7 +19,7 @@ struct enc {
 	bool vex, vex3, l;
 	u8 pp, vvvv;
 	bool modrm, mem;
-	u8 reg, rm;   /* low three bits; the others are in r and b */
+	u8 reg, rm;	       /* low three bits; the others are in r and b */
 	u8 base, index, scale; /* full numbers, REG_RIP, REG_NONE */
 	bool vsib, wide_disp, addr16;
 	s32 disp;

@@ -8,9 +8,20 @@
 #include "tests/insn/hostcmp.h"
 
 enum recipe {
-	WANT_EXTRA = 1, WANT_DIV = 2, WANT_BIT = 4, WANT_XLAT = 8, WANT_ALIGNED = 16,
-	WANT_EQUAL = 32, WANT_STACK = 64, WANT_FRAME = 128, WANT_RETURN = 256, WANT_TARGET = 512,
-	WANT_COUNT = 1024, WANT_MXCSR = 2048, WANT_DI = 4096, WANT_LENGTHS = 8192
+	WANT_EXTRA = 1,
+	WANT_DIV = 2,
+	WANT_BIT = 4,
+	WANT_XLAT = 8,
+	WANT_ALIGNED = 16,
+	WANT_EQUAL = 32,
+	WANT_STACK = 64,
+	WANT_FRAME = 128,
+	WANT_RETURN = 256,
+	WANT_TARGET = 512,
+	WANT_COUNT = 1024,
+	WANT_MXCSR = 2048,
+	WANT_DI = 4096,
+	WANT_LENGTHS = 8192
 };
 
 static const struct {
@@ -31,7 +42,7 @@ struct seq {
 	u16 undef;
 	bool flow; /* a branch came: later instructions may not run */
 	bool fp;
-	bool compared; /* the last instruction only set flags */
+	bool compared;	   /* the last instruction only set flags */
 	s8 jump[HC_INSNS]; /* bytes of a relative target to be filled in, 0 none */
 };
 
@@ -152,7 +163,8 @@ static enum value_kind kind_for(struct seq *s, const struct insn_row *r)
 
 static unsigned mem_bytes(const struct enc *e)
 {
-	const struct insn i = {.opsize = e->opsize, .prefix = e->w ? P_REXW : 0, .vl = e->l ? 32 : 16};
+	const struct insn i = {
+		.opsize = e->opsize, .prefix = e->w ? P_REXW : 0, .vl = e->l ? 32 : 16};
 
 	for (unsigned k = 0; k < 4 && e->row->operand[k]; k++) {
 		unsigned op = e->row->operand[k];
@@ -191,8 +203,8 @@ static void pick_registers(struct seq *s, struct enc *e)
 		base = (u8)free_reg(s);
 	if (base == REG_NONE && e->base != REG_NONE)
 		base = e->vsib ? REG_NONE : REG_RIP;
-	if (!e->vsib && (base == REG_RIP || index == base ||
-			 (index != REG_NONE && !is_free(s, index))))
+	if (!e->vsib &&
+	    (base == REG_RIP || index == base || (index != REG_NONE && !is_free(s, index))))
 		index = REG_NONE;
 	enc_set_mem(e, base, index, e->scale, e->disp);
 }
@@ -215,7 +227,8 @@ static void solve(struct seq *s, struct enc *e, u64 at, unsigned code_off)
 	u8 bytes[ENC_MAX];
 
 	if (e->index != REG_NONE && !e->vsib) {
-		u64 v = e->base == REG_NONE || chance(s->r, 50) ? rnd_below(s->r, 256) : value_int(s->r);
+		u64 v = e->base == REG_NONE || chance(s->r, 50) ? rnd_below(s->r, 256)
+								: value_int(s->r);
 
 		set_reg(s, e->index, v);
 		index = v << e->scale;
@@ -274,9 +287,9 @@ static void prepare_string(struct seq *s, const struct enc *e)
 	if (chance(s->r, 8))
 		count = rnd_below(s->r, 3000);
 	set_reg(s, RSI, target(s, n, n, false));
-	set_reg(s, RDI, chance(s->r, 25) && s->set >> RSI & 1
-				? s->c->in.reg[RSI] + rnd_below(s->r, 32) - 16
-				: target(s, n, n, false));
+	set_reg(s, RDI,
+		chance(s->r, 25) && s->set >> RSI & 1 ? s->c->in.reg[RSI] + rnd_below(s->r, 32) - 16
+						      : target(s, n, n, false));
 	/* comparisons of many elements are interrupted, and may fault with newer flags then */
 	set_reg(s, RCX, chance(s->r, 96) || e->row->flags.w ? count : value_int(s->r));
 }
@@ -307,7 +320,10 @@ static void prepare(struct seq *s, struct enc *e)
 		u64 a = value_int(s->r);
 
 		if (set_reg(s, RAX, a))
-			set_reg(s, RDX, chance(s->r, 40) ? 0 : chance(s->r, 60) ? 0 - (a >> 63) : value_int(s->r) & 15);
+			set_reg(s, RDX,
+				chance(s->r, 40)   ? 0
+				: chance(s->r, 60) ? 0 - (a >> 63)
+						   : value_int(s->r) & 15);
 	}
 	if (want & WANT_BIT && e->mem && has_operand(e->row, OP_Gv))
 		set_reg(s, reg, (u64)((s64)rnd_below(s->r, 2048) - 1024));
@@ -387,7 +403,8 @@ static void spoil(struct seq *s, struct enc *e)
 {
 	unsigned pick = rnd_below(s->r, 300);
 
-	if (pick == 0 && !e->vex && e->nlegacy < sizeof(e->legacy) && !(e->row->attr & A_LOCK && e->mem))
+	if (pick == 0 && !e->vex && e->nlegacy < sizeof(e->legacy) &&
+	    !(e->row->attr & A_LOCK && e->mem))
 		e->legacy[e->nlegacy++] = 0xf0;
 	if (pick == 1 && e->vex)
 		e->vvvv = (u8)rnd_below(s->r, 16);
@@ -492,7 +509,8 @@ static void fill_jumps(struct seq *s)
 		if (s->jump[k] == 4 && chance(s->r, 3))
 			rel = (s64)HC_HOLE - (HC_CODE + c->start + h->off + h->len);
 		if (s->jump[k] > 0)
-			store_le(c->code + h->off + h->len - s->jump[k], (u64)rel, (unsigned)s->jump[k]);
+			store_le(c->code + h->off + h->len - s->jump[k], (u64)rel,
+				 (unsigned)s->jump[k]);
 	}
 }
 
@@ -516,7 +534,8 @@ static void fill_vectors(struct seq *s)
 		value_fill(s->r, &in->ymm[k], 32, chance(s->r, 85) ? kind : rnd_below(s->r, 3));
 	in->mxcsr = 0x1f80;
 	if (chance(s->r, 40))
-		in->mxcsr = (u32)(rnd(s->r) & 0xe07f) | (chance(s->r, 80) ? 0x1f80 : rnd(s->r) & 0x1f80);
+		in->mxcsr = (u32)(rnd(s->r) & 0xe07f) |
+			    (chance(s->r, 80) ? 0x1f80 : rnd(s->r) & 0x1f80);
 }
 
 static void fill_x87(struct seq *s)
@@ -525,7 +544,8 @@ static void fill_x87(struct seq *s)
 
 	in->fcw = 0x37f;
 	if (chance(s->r, 50))
-		in->fcw = (u16)(0x40 | (rnd(s->r) & 0xf00) | (chance(s->r, 80) ? 0x3f : rnd(s->r) & 0x3f));
+		in->fcw = (u16)(0x40 | (rnd(s->r) & 0xf00) |
+				(chance(s->r, 80) ? 0x3f : rnd(s->r) & 0x3f));
 	in->fsw = (u16)(rnd(s->r) & 0x7f7f);
 	if (chance(s->r, 60))
 		in->fsw &= 0x7f00;
@@ -568,7 +588,7 @@ void gen_case(struct gen *g, struct hc_case *c)
 	fill_vectors(&s);
 	c->in.fs_base = HC_DATA + PAGE_SIZE + 16 * rnd_below(s.r, 16);
 	c->in.gs_base = chance(s.r, 50) ? HC_DATA : rnd(s.r) & 0x7fffffffffff;
-	c->start = (u16)(chance(s.r, 10) ? PAGE_SIZE - 1 - rnd_below(s.r, 24)
+	c->start = (u16)(chance(s.r, 10)  ? PAGE_SIZE - 1 - rnd_below(s.r, 24)
 			 : chance(s.r, 3) ? HC_CODE_BYTES - 1 - rnd_below(s.r, 8)
 					  : rnd_below(s.r, 64) * 61);
 	while (c->n < want && tries++ < 200) {

@@ -127,7 +127,7 @@ static void check_case(struct job *j, const struct hc_batch *b, unsigned k, u64 
 
 	interp_run(j->interp, b, c, false, &j->fast);
 	interp_run(j->interp, b, c, true, &j->slow);
-	fast = host->vector == DIED || hc_differ(c, host, &j->fast, false);
+	fast = host->vector == DIED || hc_differ(c, host, &j->fast, c->in.rflags & RFLAGS_AC);
 	slow = host->vector == DIED || hc_differ(c, host, &j->slow, true);
 	j->t->compared++;
 	j->t->faults += host->vector != HC_NO_FAULT;
@@ -207,7 +207,9 @@ static bool run_job(const struct options *o, unsigned job, const struct cpu_mode
 	j->interp = interp_new(m, page);
 	if (!j->native || !j->interp)
 		return false;
-	j->gen = (struct gen){.rows = rows->row, .nrows = rows->n, .can_run = rows->can_run,
+	j->gen = (struct gen){.rows = rows->row,
+			      .nrows = rows->n,
+			      .can_run = rows->can_run,
 			      .decoder = interp_decoder(j->interp)};
 	run_batches(j, job);
 	native_stop(j->native);
@@ -283,18 +285,33 @@ static bool parse(int argc, char **argv, struct options *o)
 	*o = (struct options){.count = 100000, .seed = 1, .only = ~0ull, .jobs = 1};
 	while ((c = getopt(argc, argv, "n:s:r:j:c:lvz")) != -1) {
 		switch (c) {
-		case 'n': o->count = strtoull(optarg, NULL, 0); break;
-		case 's': o->seed = strtoull(optarg, NULL, 0); break;
-		case 'c': o->only = strtoull(optarg, NULL, 0); break;
-		case 'j': o->jobs = (unsigned)strtoul(optarg, NULL, 0); break;
-		case 'l': o->list = true; break;
-		case 'v': o->verbose = true; break;
-		case 'z': o->zydis = true; break;
+		case 'n':
+			o->count = strtoull(optarg, NULL, 0);
+			break;
+		case 's':
+			o->seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'c':
+			o->only = strtoull(optarg, NULL, 0);
+			break;
+		case 'j':
+			o->jobs = (unsigned)strtoul(optarg, NULL, 0);
+			break;
+		case 'l':
+			o->list = true;
+			break;
+		case 'v':
+			o->verbose = true;
+			break;
+		case 'z':
+			o->zydis = true;
+			break;
 		case 'r':
 			if (o->filters < MAX_FILTERS)
 				o->filter[o->filters++] = optarg;
 			break;
-		default: return false;
+		default:
+			return false;
 		}
 	}
 	if (o->only != ~0ull) {
@@ -327,7 +344,8 @@ int main(int argc, char **argv)
 	if (!cpu_model_parse(&model, &mask, "max", err, sizeof(err)))
 		return 2;
 	choose_rows(&o, &model, &rows);
-	t = mmap(NULL, sizeof(*t) * o.jobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	t = mmap(NULL, sizeof(*t) * o.jobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		 0);
 	if (t == MAP_FAILED || !rows.n) {
 		fprintf(stderr, "insn: no such row\n");
 		return 2;

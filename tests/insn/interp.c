@@ -15,9 +15,20 @@
 
 /* Physical addresses. */
 enum {
-	AT_PML4 = 0x1000, AT_PDPT = 0x2000, AT_PD = 0x3000, AT_PT_CODE = 0x4000, AT_PDPT_K = 0x6000,
-	AT_PD_K = 0x7000, AT_GDT = 0x8000, AT_IDT = 0x9000, AT_TSS = 0xa000, AT_STACK = 0xd000,
-	AT_HANDLERS = 0xe000, AT_CODE = 0x10000, AT_EXIT = 0x12000, AT_DATA = 0x14000
+	AT_PML4 = 0x1000,
+	AT_PDPT = 0x2000,
+	AT_PD = 0x3000,
+	AT_PT_CODE = 0x4000,
+	AT_PDPT_K = 0x6000,
+	AT_PD_K = 0x7000,
+	AT_GDT = 0x8000,
+	AT_IDT = 0x9000,
+	AT_TSS = 0xa000,
+	AT_STACK = 0xd000,
+	AT_HANDLERS = 0xe000,
+	AT_CODE = 0x10000,
+	AT_EXIT = 0x12000,
+	AT_DATA = 0x14000
 };
 
 /* Selectors as on Linux, so that they can be compared too. */
@@ -35,6 +46,7 @@ struct interp {
 	struct block_cache *blocks;
 	struct decoder *decoder;
 	struct seg user[SEGS];
+	u8 blank[HC_CODE_BYTES]; /* INT3 */
 };
 
 static int no_interrupt(void *owner)
@@ -81,8 +93,9 @@ static void build_tables(struct interp *p)
 		u64 at = KERNEL + AT_HANDLERS + 16 * k;
 
 		*physmem_ptr(&p->mem, AT_HANDLERS + 16 * k) = 0xf4;
-		poke(p, AT_IDT + 16 * k, (at & 0xffff) | (u64)SEL_KCODE << 16 | 1ull << 32 |
-					 0xeeull << 40 | (at >> 16 & 0xffff) << 48);
+		poke(p, AT_IDT + 16 * k,
+		     (at & 0xffff) | (u64)SEL_KCODE << 16 | 1ull << 32 | 0xeeull << 40 |
+			     (at >> 16 & 0xffff) << 48);
 		poke(p, AT_IDT + 16 * k + 8, at >> 32);
 	}
 	poke(p, AT_TSS + 0x24, KERNEL + AT_STACK);
@@ -97,12 +110,13 @@ static void set_segments(struct interp *p)
 
 	for (unsigned s = 0; s < SEGS; s++)
 		v->seg[s] = (struct seg){.ar = AR_UNUSABLE};
-	v->seg[SEG_CS] = (struct seg){.limit = ~0u, .sel = SEL_UCODE,
-				      .ar = AR_P | AR_S | AR_DPL | AR_CODE | AR_RW | AR_A | AR_G |
-					    AR_L};
+	v->seg[SEG_CS] =
+		(struct seg){.limit = ~0u,
+			     .sel = SEL_UCODE,
+			     .ar = AR_P | AR_S | AR_DPL | AR_CODE | AR_RW | AR_A | AR_G | AR_L};
 	v->seg[SEG_SS] = (struct seg){.limit = ~0u, .sel = SEL_USS, .ar = data};
-	v->seg[SEG_TR] = (struct seg){.base = KERNEL + AT_TSS, .limit = 0x67, .sel = SEL_TSS,
-				      .ar = AR_P | 11};
+	v->seg[SEG_TR] = (struct seg){
+		.base = KERNEL + AT_TSS, .limit = 0x67, .sel = SEL_TSS, .ar = AR_P | 11};
 	v->gdtr = (struct dtr){KERNEL + AT_GDT, 0x4f};
 	v->idtr = (struct dtr){KERNEL + AT_IDT, 0x1ff};
 	memcpy(p->user, v->seg, sizeof(p->user));
@@ -143,6 +157,7 @@ struct interp *interp_new(const struct cpu_model *model, const u8 *ro_page)
 	if (!vcpu_init(p->v, 0, model, &p->mem, &p->mmio, &p->pio, &p->log, &p->wires, p->blocks,
 		       p->decoder))
 		goto fail;
+	memset(p->blank, 0xcc, sizeof(p->blank));
 	build_pages(p);
 	build_tables(p);
 	memcpy(physmem_ptr(&p->mem, AT_DATA + HC_DATA_RW), ro_page, HC_DATA_RO);
@@ -232,6 +247,7 @@ void interp_run(struct interp *p, const struct hc_batch *b, const struct hc_case
 	memcpy(data, b->data, HC_DATA_RW);
 	for (unsigned k = 0; k < c->patches; k++)
 		memcpy(data + c->patch[k].off, c->patch[k].bytes, c->patch[k].n);
+	dma_write(&p->mem, AT_CODE, p->blank, HC_CODE_BYTES);
 	dma_write(&p->mem, AT_CODE + c->start, c->code, c->code_len);
 	load(v, p, c);
 	v->debugger = stepping;

@@ -64,8 +64,9 @@ void native_exit_signal(void);
 #define STR(x) STR_(x)
 #define AT(off) STR(HC_NATIVE) "+" STR(off)
 #define EACH_REG(X)                                                                                \
-	X(rcx, 8) X(rdx, 16) X(rbx, 24) X(rbp, 40) X(rsi, 48) X(rdi, 56) X(r8, 64) X(r9, 72)       \
-	X(r10, 80) X(r11, 88) X(r12, 96) X(r13, 104) X(r14, 112) X(r15, 120) X(rax, 0) X(rsp, 32)
+	X(rcx, 8)                                                                                  \
+	X(rdx, 16) X(rbx, 24) X(rbp, 40) X(rsi, 48) X(rdi, 56) X(r8, 64) X(r9, 72) X(r10, 80)      \
+		X(r11, 88) X(r12, 96) X(r13, 104) X(r14, 112) X(r15, 120) X(rax, 0) X(rsp, 32)
 #define LOAD(r, off) "mov " AT(NF_IN) "+" #off ", %" #r "\n"
 #define SAVE(r, off) "mov %" #r ", " AT(NF_OUT) "+" #off "\n"
 
@@ -74,37 +75,37 @@ __asm__(".text\n"
 	".globl native_enter, native_exit, native_exit_signal\n"
 	"native_enter:\n"
 	"push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
-	"mov %rsp, " AT(NF_HOST_RSP) "\n"
-	"cmpb $0, " AT(NF_USE_FSGS) "\n"
-	"je 1f\n"
-	"rdfsbase %rax\n mov %rax, " AT(NF_HOST_FS) "\n"
-	"rdgsbase %rax\n mov %rax, " AT(NF_HOST_GS) "\n"
-	"mov " AT(NF_FS) ", %rax\n wrfsbase %rax\n"
-	"mov " AT(NF_GS) ", %rax\n wrgsbase %rax\n"
-	"1:\n"
-	"mov $7, %eax\n xor %edx, %edx\n"
-	"xrstor64 " AT(NF_LOAD) "\n"
-	"push " AT(NF_IN_FLAGS) "\n popfq\n"
-	EACH_REG(LOAD)
-	"jmp *" AT(NF_ENTRY) "\n"
-	"native_exit:\n"
-	EACH_REG(SAVE)
-	"mov " AT(NF_HOST_RSP) ", %rsp\n"
-	"pushfq\n pop " AT(NF_OUT_FLAGS) "\n"
-	"mov $7, %eax\n xor %edx, %edx\n"
-	"xsave64 " AT(NF_SAVE) "\n"
-	"native_exit_signal:\n"
-	"push $2\n popfq\n"
-	"cmpb $0, " AT(NF_USE_FSGS) "\n"
-	"je 1f\n"
-	"mov " AT(NF_HOST_FS) ", %rax\n wrfsbase %rax\n"
-	"mov " AT(NF_HOST_GS) ", %rax\n wrgsbase %rax\n"
-	"1:\n"
-	"fninit\n"
-	"push $0x1f80\n ldmxcsr (%rsp)\n pop %rax\n"
-	"vzeroupper\n"
-	"pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
-	"ret\n");
+	"mov %rsp, " AT(
+		NF_HOST_RSP) "\n"
+			     "cmpb $0, " AT(NF_USE_FSGS) "\n"
+							 "je 1f\n"
+							 "rdfsbase %rax\n mov %rax, " AT(
+								 NF_HOST_FS) "\n"
+									     "rdgsbase %rax\n mov %rax, " AT(
+										     NF_HOST_GS) "\n"
+												 "mov " AT(NF_FS) ", %rax\n wrfsbase %rax\n"
+														  "mov " AT(NF_GS) ", %rax\n wrgsbase %rax\n"
+																   "1:\n"
+																   "mov $7, %eax\n xor %edx, %edx\n"
+																   "xrstor64 " AT(NF_LOAD) "\n"
+																			   "push " AT(NF_IN_FLAGS) "\n popfq\n" EACH_REG(LOAD) "jmp *" AT(NF_ENTRY) "\n"
+																												    "native_exit:\n" EACH_REG(SAVE) "mov " AT(NF_HOST_RSP) ", %rsp\n"
+																																			   "pushfq\n pop " AT(
+																																				   NF_OUT_FLAGS) "\n"
+																																						 "mov $7, %eax\n xor %edx, %edx\n"
+																																						 "xsave64 " AT(NF_SAVE) "\n"
+																																									"native_exit_signal:\n"
+																																									"push $2\n popfq\n"
+																																									"cmpb $0, " AT(NF_USE_FSGS) "\n"
+																																												    "je 1f\n"
+																																												    "mov " AT(NF_HOST_FS) ", %rax\n wrfsbase %rax\n"
+																																															  "mov " AT(NF_HOST_GS) ", %rax\n wrgsbase %rax\n"
+																																																		"1:\n"
+																																																		"fninit\n"
+																																																		"push $0x1f80\n ldmxcsr (%rsp)\n pop %rax\n"
+																																																		"vzeroupper\n"
+																																																		"pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
+																																																		"ret\n");
 
 static struct frame *frame(void)
 {
@@ -165,7 +166,7 @@ static void from_image(struct hc_state *s, const u8 *b)
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	static const u8 order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-				     REG_RSI, REG_RDI, REG_R8, REG_R9, REG_R10, REG_R11,
+				     REG_RSI, REG_RDI, REG_R8,	REG_R9,	 REG_R10, REG_R11,
 				     REG_R12, REG_R13, REG_R14, REG_R15};
 	ucontext_t *uc = context;
 	greg_t *g = uc->uc_mcontext.gregs;
@@ -192,7 +193,8 @@ static void catch_signals(void)
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 	stack_t ss = {.ss_size = 1 << 18};
 
-	ss.ss_sp = mmap(NULL, ss.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ss.ss_sp =
+		mmap(NULL, ss.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (ss.ss_sp == MAP_FAILED || sigaltstack(&ss, NULL))
 		_exit(2);
 	for (unsigned k = 0; k < ARRAY_SIZE(signals); k++)
@@ -240,6 +242,7 @@ static void run_case(const struct hc_batch *b, const struct hc_case *c, struct h
 	memcpy(data, b->data, HC_DATA_RW);
 	for (unsigned k = 0; k < c->patches; k++)
 		memcpy(data + c->patch[k].off, c->patch[k].bytes, c->patch[k].n);
+	memset((u8 *)(uintptr_t)HC_CODE, 0xcc, HC_CODE_BYTES);
 	memcpy((u8 *)(uintptr_t)HC_CODE + c->start, c->code, c->code_len);
 	to_image(&c->in, f->load);
 	memcpy(f->in, c->in.reg, sizeof(f->in));

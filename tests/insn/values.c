@@ -25,10 +25,31 @@ bool chance(struct rng *r, unsigned percent)
 
 u64 value_int(struct rng *r)
 {
-	static const u64 edge[] = {0, 1, 2, ~0ull, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff,
-				   0x10000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000,
-				   0x7fffffffffffffff, 0x8000000000000000, 0xffffffff80000000,
-				   0xffffffffffff8000, 0xffffffffffffff80, 0x0f, 0x10, 0x3f, 0x40};
+	static const u64 edge[] = {0,
+				   1,
+				   2,
+				   ~0ull,
+				   0x7f,
+				   0x80,
+				   0xff,
+				   0x100,
+				   0x7fff,
+				   0x8000,
+				   0xffff,
+				   0x10000,
+				   0x7fffffff,
+				   0x80000000,
+				   0xffffffff,
+				   0x100000000,
+				   0x7fffffffffffffff,
+				   0x8000000000000000,
+				   0xffffffff80000000,
+				   0xffffffffffff8000,
+				   0xffffffffffffff80,
+				   0x0f,
+				   0x10,
+				   0x3f,
+				   0x40};
 
 	switch (rnd_below(r, 8)) {
 	case 0:
@@ -53,20 +74,44 @@ static u64 value_float(struct rng *r, unsigned exp_bits, unsigned frac_bits)
 	u64 top = BIT(exp_bits) - 1, bias = top >> 1, all = BIT(frac_bits) - 1, e, f;
 
 	switch (rnd_below(r, 8)) {
-	case 0: e = 0; break;
-	case 1: e = top; break;
-	case 2: e = rnd_below(r, 3); break;
-	case 3: e = top - rnd_below(r, 3); break;
-	case 4: e = rnd(r) & top; break;
-	default: e = bias - frac_bits - 4 + rnd_below(r, 2 * frac_bits + 20); break;
+	case 0:
+		e = 0;
+		break;
+	case 1:
+		e = top;
+		break;
+	case 2:
+		e = rnd_below(r, 3);
+		break;
+	case 3:
+		e = top - rnd_below(r, 3);
+		break;
+	case 4:
+		e = rnd(r) & top;
+		break;
+	default:
+		e = bias - frac_bits - 4 + rnd_below(r, 2 * frac_bits + 20);
+		break;
 	}
 	switch (rnd_below(r, 6)) {
-	case 0: f = 0; break;
-	case 1: f = all; break;
-	case 2: f = BIT(rnd_below(r, frac_bits)); break;
-	case 3: f = BIT(frac_bits - 1) | rnd_below(r, 2); break;
-	case 4: f = all << rnd_below(r, frac_bits) & all; break;
-	default: f = rnd(r) & all; break;
+	case 0:
+		f = 0;
+		break;
+	case 1:
+		f = all;
+		break;
+	case 2:
+		f = BIT(rnd_below(r, frac_bits));
+		break;
+	case 3:
+		f = BIT(frac_bits - 1) | rnd_below(r, 2);
+		break;
+	case 4:
+		f = all << rnd_below(r, frac_bits) & all;
+		break;
+	default:
+		f = rnd(r) & all;
+		break;
 	}
 	return (rnd(r) & 1) << (exp_bits + frac_bits) | (e & top) << frac_bits | f;
 }

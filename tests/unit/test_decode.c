@@ -40,13 +40,20 @@ static bool modrm_allows(const struct insn_row *r, unsigned b)
 	unsigned n = b >> 3 & 7, arg = r->modrm & 0xff;
 
 	switch (r->modrm & 0xf00) {
-	case MEM: return !reg;
-	case REG: return reg;
-	case SL(0): return n == arg;
-	case SM(0): return !reg && n == arg;
-	case SR(0): return reg && n == arg;
-	case XB(0): return b == arg;
-	default: return true;
+	case MEM:
+		return !reg;
+	case REG:
+		return reg;
+	case SL(0):
+		return n == arg;
+	case SM(0):
+		return !reg && n == arg;
+	case SR(0):
+		return reg && n == arg;
+	case XB(0):
+		return b == arg;
+	default:
+		return true;
 	}
 }
 
@@ -80,8 +87,7 @@ static bool ambiguous(const struct insn_row *a, const struct insn_row *b)
 	}
 	if (!both || only_a != only_b)
 		return false;
-	return only_a || (a->attr & asks) == (b->attr & asks) ||
-	       (b->attr & asks & ~a->attr) != 0;
+	return only_a || (a->attr & asks) == (b->attr & asks) || (b->attr & asks & ~a->attr) != 0;
 }
 
 START_TEST(no_two_rows_claim_the_same_bytes)
@@ -142,8 +148,8 @@ static void check_row(const struct insn_row *r, unsigned bits, struct rng *g)
 	unsigned n = make(r, bits, g, &e, b);
 
 	ck_assert_msg(decode(decoder, bits, b, n, &i) == DECODE_OK,
-		      "%s, map %u opcode %02x, %u-bit mode: %02x %02x %02x %02x %02x", r->name, r->map,
-		      r->opcode, bits, b[0], b[1], b[2], b[3], b[4]);
+		      "%s, map %u opcode %02x, %u-bit mode: %02x %02x %02x %02x %02x", r->name,
+		      r->map, r->opcode, bits, b[0], b[1], b[2], b[3], b[4]);
 	ck_assert_uint_eq(i.len, n);
 	if (i.row != r) {
 		ck_assert_msg(more_special(i.row, r, i.modrm), "%s decodes to %s", r->name,
@@ -233,7 +239,13 @@ static const struct rule rules[] = {
 	{"PUSH is 64-bit", 64, {0x50}, DECODE_OK, 1, "push", 8, 0},
 	{"PUSH with 66", 64, {0x66, 0x50}, DECODE_OK, 2, "push", 2, 0},
 	{"FS", 64, {0x64, 0x8b, 0x00}, DECODE_OK, 3, "mov", 4, SEG_FS + 1},
-	{"DS behind FS does not count", 64, {0x64, 0x3e, 0x8b, 0x00}, DECODE_OK, 4, "mov", 4,
+	{"DS behind FS does not count",
+	 64,
+	 {0x64, 0x3e, 0x8b, 0x00},
+	 DECODE_OK,
+	 4,
+	 "mov",
+	 4,
 	 SEG_FS + 1},
 	{"the last one counts", 32, {0x64, 0x3e, 0x8b, 0x00}, DECODE_OK, 4, "mov", 4, SEG_DS + 1},
 	{"EBP is in SS", 32, {0x8b, 0x45, 0x00}, DECODE_OK, 3, "mov", 4, SEG_SS + 1},
@@ -258,12 +270,31 @@ static const struct rule rules[] = {
 	{"BSF", 64, {0xf2, 0x0f, 0xbc, 0xc1}, DECODE_OK, 4, "bsf", 4, 0},
 	{"MOVABS", 64, {0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8}, DECODE_OK, 10, "mov", 8, 0},
 	{"moffs with 67", 64, {0x67, 0xa1, 1, 2, 3, 4}, DECODE_OK, 6, "mov", 4, 0},
-	{"15 bytes", 64, {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
-			  0x66, 0x66, 0x90}, DECODE_OK, 15, "nop", 0, 0},
-	{"16 bytes", 64, {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
-			  0x66, 0x66, 0x66, 0x90}, DECODE_LONG, 0, NULL, 0, 0},
-	{"the immediate is too far", 64, {0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e,
-					  0x2e, 0x81, 0xc0, 1, 2, 3}, DECODE_LONG, 0, NULL, 0, 0},
+	{"15 bytes",
+	 64,
+	 {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x90},
+	 DECODE_OK,
+	 15,
+	 "nop",
+	 0,
+	 0},
+	{"16 bytes",
+	 64,
+	 {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
+	  0x90},
+	 DECODE_LONG,
+	 0,
+	 NULL,
+	 0,
+	 0},
+	{"the immediate is too far",
+	 64,
+	 {0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x81, 0xc0, 1, 2, 3},
+	 DECODE_LONG,
+	 0,
+	 NULL,
+	 0,
+	 0},
 };
 
 START_TEST(prefixes_and_limits)
