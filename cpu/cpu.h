@@ -172,6 +172,13 @@ static inline u64 vcpu_tsc(const struct vcpu *v)
 	return vcpu_ticks(v) + (u64)v->tsc_offset_host;
 }
 
+/* Lets virtual time pass without instructions; at an instruction boundary or inside a handler. */
+static inline void vcpu_charge(struct vcpu *v, u64 ticks)
+{
+	v->icount += ticks;
+	v->icount_end += ticks;
+}
+
 /* --- interrupt shadow --- */
 static inline void shadow_set(struct vcpu *v, u8 kind)
 {

@@ -44,7 +44,7 @@ static bool is_byte_form(const struct insn_row *r)
 {
 	const struct operand_info *o = &operand_info[r->operand[0]];
 
-	if (r->operand[0] == OP_AL || r->operand[1] == OP_AL)
+	if (r->operand[0] == OP_AL || r->operand[1] == OP_AL || r->operand[1] == OP_Xb)
 		return true;
 	return o->size == 1 && (o->kind == KIND_RM || o->kind == KIND_G || o->kind == KIND_Z ||
 				o->kind == KIND_X || o->kind == KIND_Y || o->kind == KIND_O);

@@ -97,39 +97,52 @@ void lapic_timer_fire(void *owner, u64 time)
 	lapic_deliver_lvt(l, LAPIC_LVT_TIMER);
 }
 
-/* Before a change of rate or mode: what is due happens, what remains counts on from here. */
-static u32 timer_stop(struct lapic *l)
+/* Before a change of rate or mode: what is due happens. */
+static void timer_settle(struct lapic *l)
 {
-	u32 left;
-
-	if (l->timer.armed && l->timer.deadline <= lapic_now(l)) {
+	if (l->timer_first && l->timer.armed && l->timer.deadline <= lapic_now(l)) {
 		timer_cancel(l->device.env.clock, &l->timer);
 		lapic_timer_fire(l, lapic_now(l));
 	}
-	left = lapic_timer_current(l);
-	l->timer_first = 0;
-	return left;
 }
 
+/* What remains counts on from here at the new rate. */
 void lapic_write_divide(struct lapic *l, u32 v)
 {
 	bool counting = l->timer_first != 0;
-	u32 left = counting ? timer_stop(l) : 0;
+	u32 left;
 
+	timer_settle(l);
+	left = lapic_timer_current(l);
 	l->timer_divide = v & DIVIDE_MASK;
 	if (counting)
 		lapic_timer_start(l, left);
 }
 
+/* A periodic count as the one period it is in, so that it can go on in another mode. */
+static void timer_drop_periods(struct lapic *l)
+{
+	u64 e = timer_elapsed(l), passed;
+
+	if (e < l->timer_first || !l->timer_initial)
+		return;
+	passed = e - (e - l->timer_first) % l->timer_initial;
+	l->timer_start += clock_ticks_to_ns(passed << timer_shift(l), l->timer_hz);
+	l->timer_first = l->timer_initial;
+	l->timer_expiries = 0;
+}
+
 /* "Transitioning between TSC-deadline mode and other timer modes also disarms the timer." */
 void lapic_write_timer_mode(struct lapic *l, unsigned mode)
 {
-	bool counting = l->timer_first != 0;
-	u32 left = counting ? timer_stop(l) : 0;
-
+	timer_settle(l);
+	if (l->timer_first && lapic_timer_mode(l) == TIMER_PERIODIC)
+		timer_drop_periods(l);
 	l->lvt[LAPIC_LVT_TIMER] = (l->lvt[LAPIC_LVT_TIMER] & ~0x60000u) | mode << 17;
 	l->tsc_deadline = 0;
-	lapic_timer_start(l, mode <= TIMER_PERIODIC ? left : 0);
+	if (mode > TIMER_PERIODIC)
+		l->timer_first = 0;
+	lapic_timer_arm(l);
 }
 
 void lapic_write_tsc_deadline(struct lapic *l, u64 v)

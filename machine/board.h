@@ -44,6 +44,13 @@ struct cpu_slot {
 	struct cpu_wires wires;
 };
 
+/* Where at least one local APIC has its registers: normally one page for all. */
+struct apic_page {
+	struct machine *m;
+	struct io_region io;
+	bool attached;
+};
+
 struct machine {
 	struct machine_config cfg;
 	struct log *log;
@@ -55,7 +62,8 @@ struct machine {
 	struct cpu_slot *cpu[MACHINE_MAX_CPUS];
 	struct lapic *lapics[MACHINE_MAX_CPUS];
 	struct vcpu *cur; /* the CPU that is running now, or NULL */
-	u64 ticks;	  /* virtual time outside slices */
+	unsigned turn;	  /* the CPU that ran last */
+	u64 ticks;	  /* virtual time outside turns */
 	u64 insns;	  /* executed by all CPUs, for --hash-every */
 	u64 next_hash;
 	int exit_code;
@@ -88,7 +96,7 @@ struct machine {
 	struct virtio_blk *vblk[MACHINE_MAX_DRIVES];
 	struct device *device[MAX_DEVICES]; /* in reset order */
 	unsigned devices;
-	struct io_region lapic_page;
+	struct apic_page apic_page[MACHINE_MAX_CPUS];
 	struct host_chardev serial_tap; /* serial0, watched for a kernel panic */
 	struct host_chardev *serial_host;
 	void (*debug_hook)(void *owner, struct vcpu *v);

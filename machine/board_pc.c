@@ -183,11 +183,6 @@ static void apic_smi(void *owner)
 	wake_cpu(s->m, &s->v);
 }
 
-static void apic_base_changed(void *owner)
-{
-	(void)owner; /* the page handler looks at each CPU's base when it is accessed */
-}
-
 /* --- the CPU's wires --- */
 
 static u64 get_cr8(void *owner)
@@ -236,22 +231,66 @@ static void smi_ack(void *owner, bool in_smm)
 	(void)in_smm;
 }
 
-/* --- the local APIC page: each CPU sees its own --- */
+/* --- the local APIC pages: each CPU sees its own, where its IA32_APIC_BASE says (but never over
+ * RAM, which is looked at first) --- */
 
-static u64 lapic_page_read(void *owner, u64 offset, unsigned size)
+static u64 apic_address(const struct lapic *l)
 {
-	struct machine *m = owner;
-	struct cpu_slot *s = m->cpu[m->cur ? m->cur->id : 0];
-
-	return lapic_mmio_read(&s->lapic, offset, size);
+	return l->base & ~0xfffull;
 }
 
-static void lapic_page_write(void *owner, u64 offset, u64 value, unsigned size)
+/* The APIC of the CPU that is running, if its registers are in this page. */
+static struct lapic *apic_in_page(const struct apic_page *p)
 {
-	struct machine *m = owner;
-	struct cpu_slot *s = m->cpu[m->cur ? m->cur->id : 0];
+	struct lapic *l = p->m->lapics[p->m->cur ? p->m->cur->id : 0];
 
-	lapic_mmio_write(&s->lapic, offset, value, size);
+	return apic_address(l) == p->io.base ? l : NULL;
+}
+
+static u64 apic_page_read(void *owner, u64 offset, unsigned size)
+{
+	struct lapic *l = apic_in_page(owner);
+
+	return l ? lapic_mmio_read(l, offset, size) : ~0ull;
+}
+
+static void apic_page_write(void *owner, u64 offset, u64 value, unsigned size)
+{
+	struct lapic *l = apic_in_page(owner);
+
+	if (l)
+		lapic_mmio_write(l, offset, value, size);
+}
+
+static bool apic_page_exists(const struct machine *m, u64 address)
+{
+	for (unsigned n = 0; n < MACHINE_MAX_CPUS; n++)
+		if (m->apic_page[n].attached && m->apic_page[n].io.base == address)
+			return true;
+	return false;
+}
+
+static void apic_base_changed(void *owner)
+{
+	struct machine *m = ((struct cpu_slot *)owner)->m;
+
+	for (unsigned n = 0; n < MACHINE_MAX_CPUS; n++) {
+		if (m->apic_page[n].attached)
+			bus_detach(&m->mmio, &m->apic_page[n].io);
+		m->apic_page[n].attached = false;
+	}
+	for (unsigned n = 0; n < m->cfg.cpus; n++) {
+		struct apic_page *p = &m->apic_page[n];
+		u64 at = m->lapics[n] ? apic_address(m->lapics[n]) : 0;
+
+		if (!at || apic_page_exists(m, at))
+			continue;
+		p->m = m;
+		p->io = (struct io_region){.name = "local APIC", .base = at, .len = 0x1000, .min = 1,
+					   .max = 8, .read = apic_page_read,
+					   .write = apic_page_write, .owner = p};
+		p->attached = bus_attach(&m->mmio, &p->io);
+	}
 }
 
 /* --- power, reset, panic --- */
@@ -410,9 +449,6 @@ static void build_interrupts(struct machine *m)
 	m->ioapic.initial_id = 0;
 	add(m, &m->ioapic.device, &ioapic_class, "ioapic");
 	attach(m, &m->mmio, &m->ioapic.io, 0xfec00000);
-	m->lapic_page = (struct io_region){.name = "local APIC", .len = 0x1000, .min = 1, .max = 8,
-					   .read = lapic_page_read, .write = lapic_page_write, .owner = m};
-	attach(m, &m->mmio, &m->lapic_page, LAPIC_DEFAULT_BASE);
 }
 
 static void build_timers(struct machine *m)

@@ -160,6 +160,7 @@ static u64 turn(struct machine *m, struct vcpu *v, u64 slice)
 /* The CPU runs now, after looking at what may wake it. */
 static bool ready(struct machine *m, struct vcpu *v)
 {
+	u64 before = v->icount;
 	bool wakes;
 
 	if (v->activity == ACT_ACTIVE)
@@ -171,6 +172,7 @@ static bool ready(struct machine *m, struct vcpu *v)
 	v->recheck = false;
 	wakes = vcpu_wakes(v);
 	m->cur = NULL;
+	m->ticks += v->icount - before; /* a VM exit takes time */
 	return wakes;
 }
 
@@ -223,21 +225,14 @@ static void idle(struct machine *m, u64 to_timer, unsigned *skips)
 		m->cfg.poll(m->cfg.poll_owner, true, 0);
 }
 
-static void run_ready(struct machine *m, bool *is_ready, unsigned running, u64 to_timer)
+/* One turn of the next CPU that can run. Time advances with every turn, so that a CPU never reads a
+ * TSC that is behind what another one has shown. */
+static void run_next(struct machine *m, const bool *is_ready, unsigned running, u64 to_timer)
 {
-	u64 slice = bounded_slice(m, running, to_timer), longest = 0;
-
-	for (unsigned n = 0; n < m->cfg.cpus && !m->stopping; n++) {
-		u64 used;
-
-		if (!is_ready[n])
-			continue;
-		used = turn(m, &m->cpu[n]->v, slice);
-		longest = used > longest ? used : longest;
-		if (m->cpu[n]->v.leave && used < slice)
-			slice = used ? used : 1; /* the others go no further than this one got */
-	}
-	m->ticks += longest;
+	do
+		m->turn = (m->turn + 1) % m->cfg.cpus;
+	while (!is_ready[m->turn]);
+	m->ticks += turn(m, &m->cpu[m->turn]->v, bounded_slice(m, running, to_timer));
 }
 
 static void milestones(struct machine *m)
@@ -288,12 +283,14 @@ int machine_run(struct machine *m)
 			running += is_ready[n] = ready(m, &m->cpu[n]->v);
 		to_timer = ticks_to_timer(m);
 		if (running)
-			run_ready(m, is_ready, running, to_timer);
+			run_next(m, is_ready, running, to_timer);
 		else
 			idle(m, to_timer, &skips);
 		milestones(m);
-		if (m->reset_wanted)
+		if (m->reset_wanted) {
 			do_reset(m);
+			polled = m->insns - SLICE_ALONE; /* a guest may do nothing but reset */
+		}
 		if (m->insns - polled >= SLICE_ALONE) {
 			polled = m->insns;
 			m->cfg.poll(m->cfg.poll_owner, false, 0);

@@ -38,6 +38,8 @@ static inline bool vmx_control_on(const struct vmx_controls *c, enum vmx_control
 /* A VM entry takes this many ticks after the timer has begun to count, as the world switch of a
  * processor takes time: the first instruction of the guest finds the timer moved. */
 #define VMX_ENTRY_TICKS 64
+/* What a VM exit costs in virtual time: at least what the entry made the timer run ahead. */
+#define VMX_EXIT_TICKS 128
 
 /* What a CPU model takes away, and the facts of it that the capability MSRs repeat. */
 struct vmx_model_mask {

@@ -344,6 +344,7 @@ int vm_exit(struct vcpu *v, const struct vm_exit *e)
 		v->recheck = true;
 		return vmx_abort(v, VMX_ABORT_MSR_STORE);
 	}
+	vcpu_charge(v, VMX_EXIT_TICKS);
 	return enter_host(v, was_ia32e);
 }
 

@@ -285,14 +285,13 @@ static void receive(struct gdbstub *g)
 static void accept_one(struct gdbstub *g)
 {
 	struct timeval limit = {.tv_sec = SEND_TIMEOUT};
-	int on = 1, fd = accept4(g->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	int on = 1, fd;
 
+	if (g->fd >= 0)
+		return; /* one debugger at a time; the next one waits */
+	fd = accept4(g->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (g->fd >= 0) { /* one debugger is enough */
-		close(fd);
-		return;
-	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	g->fd = fd;
@@ -305,7 +304,7 @@ static void accept_one(struct gdbstub *g)
 
 void gdb_fds(const struct gdbstub *g, int fds[GDB_POLL_FDS])
 {
-	fds[0] = g->listen_fd;
+	fds[0] = g->fd < 0 ? g->listen_fd : -1;
 	fds[1] = g->fd;
 }
 
@@ -313,8 +312,7 @@ void gdb_ready(struct gdbstub *g)
 {
 	if (g->fd >= 0)
 		receive(g);
-	/* Not blocking: either there is somebody, or accept says so. */
-	accept_one(g);
+	accept_one(g); /* does not block */
 }
 
 bool gdb_stopped(const struct gdbstub *g)

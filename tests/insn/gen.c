@@ -294,7 +294,7 @@ static void prepare_string(struct seq *s, const struct enc *e)
 	set_reg(s, RCX, chance(s->r, 96) || e->row->flags.w ? count : value_int(s->r));
 }
 
-static void prepare_stack(struct seq *s, const struct enc *e, unsigned want)
+static void prepare_stack(struct seq *s, unsigned want)
 {
 	unsigned reg = want & WANT_FRAME ? RBP : RSP;
 	u64 at = target(s, 8, 8, false);
@@ -305,7 +305,6 @@ static void prepare_stack(struct seq *s, const struct enc *e, unsigned want)
 	p = patch(s, at, 8);
 	if (p)
 		store_le64(p, chance(s->r, 95) ? HC_EXIT : value_int(s->r));
-	(void)e;
 }
 
 static void prepare(struct seq *s, struct enc *e)
@@ -313,7 +312,7 @@ static void prepare(struct seq *s, struct enc *e)
 	unsigned want = recipe(e->row), reg = e->reg | e->r << 3, rm = e->rm | e->b << 3;
 
 	if (want & (WANT_STACK | WANT_FRAME | WANT_RETURN))
-		prepare_stack(s, e, want);
+		prepare_stack(s, want);
 	if (row_has_kind(e->row, KIND_X) || row_has_kind(e->row, KIND_Y))
 		prepare_string(s, e);
 	if (want & WANT_DIV && chance(s->r, 70)) {

@@ -63,10 +63,11 @@ void native_exit_signal(void);
 #define STR_(x) #x
 #define STR(x) STR_(x)
 #define AT(off) STR(HC_NATIVE) "+" STR(off)
-#define EACH_REG(X)                                                                                \
-	X(rcx, 8)                                                                                  \
-	X(rdx, 16) X(rbx, 24) X(rbp, 40) X(rsi, 48) X(rdi, 56) X(r8, 64) X(r9, 72) X(r10, 80)      \
-		X(r11, 88) X(r12, 96) X(r13, 104) X(r14, 112) X(r15, 120) X(rax, 0) X(rsp, 32)
+/* clang-format off */
+#define EACH_REG(X) \
+	X(rcx, 8) X(rdx, 16) X(rbx, 24) X(rbp, 40) X(rsi, 48) X(rdi, 56) X(r8, 64) X(r9, 72) \
+	X(r10, 80) X(r11, 88) X(r12, 96) X(r13, 104) X(r14, 112) X(r15, 120) X(rax, 0) X(rsp, 32)
+/* clang-format on */
 #define LOAD(r, off) "mov " AT(NF_IN) "+" #off ", %" #r "\n"
 #define SAVE(r, off) "mov %" #r ", " AT(NF_OUT) "+" #off "\n"
 

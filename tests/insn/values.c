@@ -118,7 +118,7 @@ static u64 value_float(struct rng *r, unsigned exp_bits, unsigned frac_bits)
 
 void value_f80(struct rng *r, u64 *sig, u16 *se)
 {
-	u64 x = value_float(r, 15, 62);
+	u64 x = value_float(r, 1, 62);
 
 	*se = (u16)((rnd(r) & 0x8000) | (value_float(r, 15, 40) >> 40 & 0x7fff));
 	*sig = (x << 1 & 0x7fffffffffffffffull) | (*se & 0x7fff ? BIT(63) : 0) | (x & 1);

@@ -281,7 +281,6 @@ signals()
 	at_terminal R signal:15 143 -nographic -smp 16 -kernel spin
 	at_terminal R signal:11 sig11 -nographic -kernel spin
 	at_terminal R signal:6 sig6 -nographic -kernel halt
-	at_terminal R signal:0 66 -nographic -kernel fault -no-reboot -S -timeout 5
 }
 
 # An orderly end without a terminal says which signal it was, in one line.

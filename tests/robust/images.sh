@@ -34,6 +34,8 @@ flat_image()
 	{
 		multiboot_header
 		hex 00 00 10 00 00 00 10 00 00 00 00 00 00 00 00 00 20 00 10 00
+		# 8-bit words: mov $0x3fb, %dx; mov $3, %al; out %al, %dx
+		hex 66 ba fb 03 b0 03 ee
 		# mov $0x3f8, %dx; mov $'R', %al; out %al, %dx; mov $'\n', %al; out %al, %dx
 		hex 66 ba f8 03 b0 52 ee b0 0a ee "$@"
 	} > "$file"
@@ -48,8 +50,8 @@ make_guests()
 	flat_image leave 66 ba f4 00 b8 05 00 00 00 ef f4
 	# mov $0x505, %dx; mov $1, %al; out %al, %dx; ud2
 	flat_image panic 66 ba 05 05 b0 01 ee 0f 0b
-	# again from the beginning
-	flat_image chatter eb f4
+	# again and again
+	flat_image chatter eb f8
 }
 
 # A bzImage that says it has one setup sector and 4 MiB of code, and then has 1 KiB.

@@ -1,4 +1,5 @@
-// Runs a command on a pseudo terminal of its own and does something to it when it has begun:
+// Runs a command on a pseudo terminal of its own and does something to it when
+// it has begun:
 //
 //   pty TEXT ACTION COMMAND [ARGUMENT]...
 //
@@ -7,10 +8,12 @@
 //   signal:N  sends signal N to the command
 //   hangup    closes the terminal, as a lost connection does
 //
-// Prints what appeared on the terminal and then one line: "status S mode MODE restored YES|NO|-",
-// where S is the command's exit status (or sigN when a signal ended it, or hung after 20 seconds),
-// MODE is raw or cooked as it was just before the action, and restored tells whether the terminal's
-// settings are afterwards what they were at the start. Needs Linux (setsid takes the terminal).
+// Prints what appeared on the terminal and then one line: "status S mode MODE
+// restored YES|NO|-", where S is the command's exit status (or sigN when a
+// signal ended it, or hung after 20 seconds), MODE is raw or cooked as it was
+// just before the action, and restored tells whether the terminal's settings
+// are afterwards what they were at the start. Needs Linux (setsid takes the
+// terminal).
 
 #include <fcntl.h>
 #include <poll.h>
@@ -57,7 +60,8 @@ static bool open_terminal(struct session *s)
 	return s->slave >= 0 && tcgetattr(s->slave, &s->before) == 0;
 }
 
-// A shell starts background commands with some signals ignored; the command shall have them all.
+// A shell starts background commands with some signals ignored; the command
+// shall have them all.
 static void be_child(const struct session *s, char **command)
 {
 	static const int usual[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGTSTP};
@@ -114,12 +118,16 @@ static void act(struct session *s)
 	}
 }
 
+// A chatty command fills the buffer: what comes then is read and forgotten.
 static void take_output(struct session *s)
 {
-	ssize_t got = read(s->master, s->seen + s->length, SEEN_SIZE - 1 - s->length);
+	char *to = s->seen + s->length;
+	ssize_t got = read(s->master, to, SEEN_SIZE - 1 - s->length);
 
 	if (got > 0)
 		s->length += (size_t)got;
+	if (s->length == SEEN_SIZE - 1)
+		s->length = SEEN_SIZE / 2;
 	s->seen[s->length] = 0;
 	if (!s->acted && strstr(s->seen, s->text))
 		act(s);
@@ -129,7 +137,7 @@ static bool readable(const struct session *s, int ms)
 {
 	struct pollfd p = {.fd = s->master, .events = POLLIN};
 
-	return poll(&p, 1, ms) > 0 && p.revents & POLLIN && s->length < SEEN_SIZE - 1;
+	return poll(&p, 1, ms) > 0 && p.revents & POLLIN;
 }
 
 // Returns false when the command had to be killed.

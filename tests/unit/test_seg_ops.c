@@ -229,7 +229,9 @@ START_TEST(test_tables)
 	i.opsize = 8;
 	ck_assert_int_eq(x_lidt(v, &i), 0);
 	ck_assert_uint_eq(v->idtr.base, 0xffff800011223344);
-	env_poke(e, 0x6002, 8, 0x800011223344);
+	env_poke(e, 0x6002, 8, 0x800011223344); /* the processor's width counts, not CR4.LA57 */
+	ck_assert_int_eq(x_lidt(v, &i), 0);
+	env_poke(e, 0x6002, 8, 0x100000011223344);
 	ck_fault(e, x_lidt(v, &i), VEC_GP, 0);
 	env_long(e, 3);
 	ck_assert_int_eq(x_sidt(v, &i), 0);
