@@ -97,7 +97,9 @@ int main(int argc, char **argv)
 	}
 	cli_free(&c);
 	free(f);
-	if (fflush(stdout) && code == EXIT_OK)
+	if (fflush(stdout) && code == EXIT_OK) {
+		fprintf(stderr, "gigogne: standard output: %s\n", strerror(errno));
 		code = EXIT_INTERNAL;
+	}
 	return code;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "frontend/ui/stream.h"
+#include "frontend/ui/terminal.h"
 
 /* Waits for a descriptor that somebody else made non-blocking; a pty without reader drops. */
 static bool wait_writable(const struct stream *s)
@@ -29,6 +30,8 @@ void stream_flush(struct stream *s)
 			done += (unsigned)n;
 		else if (errno == EAGAIN && !wait_writable(s))
 			break;
+		else if (errno == EINTR && terminal_signal())
+			break; /* asked to end while the reader sleeps: the output is dropped */
 		else if (errno != EAGAIN && errno != EINTR)
 			s->error = errno;
 	}
