@@ -69,11 +69,11 @@ static inline void store_le_bytes(void *p, u64 v, unsigned bytes)
 #define DEFINE_LE(n)                                                                               \
 	static inline u##n load_le##n(const void *p)                                               \
 	{                                                                                          \
-		return (u##n)load_le_bytes(p, n / 8);                                                    \
+		return (u##n)load_le_bytes(p, n / 8);                                              \
 	}                                                                                          \
 	static inline void store_le##n(void *p, u##n v)                                            \
 	{                                                                                          \
-		store_le_bytes(p, v, n / 8);                                                             \
+		store_le_bytes(p, v, n / 8);                                                       \
 	}
 #endif
 DEFINE_LE(16)

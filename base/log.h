@@ -16,9 +16,9 @@ enum log_kind {
 };
 
 struct log {
-	FILE *out;	       /* NULL: stderr */
-	u32 mask;	       /* bit per enum log_kind */
-	u32 count[LOG_KINDS];  /* lines printed, for the rate limit */
+	FILE *out;	      /* NULL: stderr */
+	u32 mask;	      /* bit per enum log_kind */
+	u32 count[LOG_KINDS]; /* lines printed, for the rate limit */
 	u64 dropped[LOG_KINDS];
 };
 

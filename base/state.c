@@ -34,7 +34,11 @@ static void put(u8 *p, u64 v, u32 size)
 	u16 h = (u16)v;
 	u32 w = (u32)v;
 
-	memcpy(p, size == 1 ? (void *)&b : size == 2 ? (void *)&h : size == 4 ? (void *)&w : &v,
+	memcpy(p,
+	       size == 1   ? (void *)&b
+	       : size == 2 ? (void *)&h
+	       : size == 4 ? (void *)&w
+			   : &v,
 	       size);
 }
 
@@ -132,8 +136,7 @@ void state_print(const struct state_field *t, const void *object, FILE *out)
 
 		fprintf(out, "  %-24s", t->name);
 		if (t->raw)
-			fprintf(out, " (%u bytes) %016" PRIx64, t->size,
-				hash_bytes(0, p, t->size));
+			fprintf(out, " (%u bytes) %016" PRIx64, t->size, hash_bytes(0, p, t->size));
 		else
 			for (u32 i = 0; i < t->count && i < 16; i++, p += t->size)
 				fprintf(out, " %0*" PRIx64, (int)t->size * 2, get(p, t->size));

@@ -19,13 +19,24 @@ struct state_field {
 };
 
 #define STATE_SIZEOF(type, m) sizeof(((type *)0)->m)
-#define STATE_FIELD(type, m) {#m, offsetof(type, m), STATE_SIZEOF(type, m), 1, false}
+#define STATE_FIELD(type, m)                                                                       \
+	{                                                                                          \
+#m, offsetof(type, m), STATE_SIZEOF(type, m), 1, false                             \
+	}
 /* An array of scalars, one or more dimensions: elem names one element, e.g. regs[0]. */
 #define STATE_ARRAY(type, m, elem)                                                                 \
-	{#m, offsetof(type, m), STATE_SIZEOF(type, elem),                                          \
-	 STATE_SIZEOF(type, m) / (STATE_SIZEOF(type, elem)), false}
-#define STATE_BYTES(type, m) {#m, offsetof(type, m), STATE_SIZEOF(type, m), 1, true}
-#define STATE_END {0, 0, 0, 0, false}
+	{                                                                                          \
+#m, offsetof(type, m), STATE_SIZEOF(type, elem),                                   \
+			STATE_SIZEOF(type, m) / (STATE_SIZEOF(type, elem)), false                  \
+	}
+#define STATE_BYTES(type, m)                                                                       \
+	{                                                                                          \
+#m, offsetof(type, m), STATE_SIZEOF(type, m), 1, true                              \
+	}
+#define STATE_END                                                                                  \
+	{                                                                                          \
+		0, 0, 0, 0, false                                                                  \
+	}
 
 /* Bytes that state_save writes for this table. */
 size_t state_size(const struct state_field *table);

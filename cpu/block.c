@@ -193,7 +193,7 @@ struct draft {
 	struct insn insn[BLOCK_MAX_INSNS];
 	u16 pgoff[BLOCK_MAX_INSNS + 1];
 	unsigned n;
-	bool cut; /* the next instruction crosses the page or cannot be decoded: it is stepped */
+	bool cut;  /* the next instruction crosses the page or cannot be decoded: it is stepped */
 	bool ends; /* the last instruction ends the block by itself */
 };
 
@@ -301,7 +301,9 @@ struct block *blocks_translate(struct vcpu *v, u64 paddr)
 	if (bc->used + BLOCK_WORST > ARENA_BYTES || bc->pages_used == MAX_PAGES)
 		blocks_flush(bc);
 	b = (struct block *)(void *)(bc->arena + bc->used);
-	*b = (struct block){.paddr = paddr, .mode_key = v->mode_key, .n = (u16)d.n,
+	*b = (struct block){.paddr = paddr,
+			    .mode_key = v->mode_key,
+			    .n = (u16)d.n,
 			    .bytes = (u16)(d.pgoff[d.n] - d.pgoff[0])};
 	bc->used += (sizeof(*b) + emit(v, &d, b->op) * sizeof(struct op) + 63) & ~(size_t)63;
 	cp = page_get(bc, paddr & PAGE_MASK);

@@ -19,13 +19,13 @@ typedef void op_fn(struct vcpu *c, struct op *o, struct tlb_table *tlb, s64 budg
 
 struct op {
 	op_fn *fn;
-	u64 imm;    /* immediate; branches: struct block * of the target, or 0 */
-	s64 disp;   /* displacement; branches: target as an offset from ripbase */
-	u8 dst, src; /* byte offsets of registers in struct vcpu */
+	u64 imm;	/* immediate; branches: struct block * of the target, or 0 */
+	s64 disp;	/* displacement; branches: target as an offset from ripbase */
+	u8 dst, src;	/* byte offsets of registers in struct vcpu */
 	u8 base, index; /* byte offsets; the zero slot where absent */
-	u8 scale;   /* bits 1:0 scale, 7:2 index of segbase[] */
-	u8 left;    /* instructions of the block behind this one */
-	u16 pgoff;  /* offset of the instruction in its page */
+	u8 scale;	/* bits 1:0 scale, 7:2 index of segbase[] */
+	u8 left;	/* instructions of the block behind this one */
+	u16 pgoff;	/* offset of the instruction in its page */
 };
 _Static_assert(sizeof(struct op) == 32, "op slots");
 
@@ -35,7 +35,7 @@ struct block {
 	u64 paddr; /* of the first byte */
 	struct block *hash_next, *page_next;
 	u16 mode_key;
-	u16 n;	   /* instructions */
+	u16 n; /* instructions */
 	u16 bytes;
 	bool stale;
 	struct op op[];
@@ -45,10 +45,10 @@ struct block {
 enum { KEY_BITS16 = 0, KEY_BITS32 = 1, KEY_BITS64 = 2, KEY_BITS = 3, KEY_FLAT = 4 };
 
 enum leave_code {
-	LEAVE_LOOKUP,  /* rip is set; no block was found for it */
-	LEAVE_STEP,    /* rip is at an instruction that must be stepped (it crosses a page) */
-	LEAVE_BUDGET,  /* rip is set; the next block is longer than the budget */
-	LEAVE_EVENT,   /* an instruction ended with something other than EXEC_NEXT, see exec_code */
+	LEAVE_LOOKUP, /* rip is set; no block was found for it */
+	LEAVE_STEP,   /* rip is at an instruction that must be stepped (it crosses a page) */
+	LEAVE_BUDGET, /* rip is set; the next block is longer than the budget */
+	LEAVE_EVENT,  /* an instruction ended with something other than EXEC_NEXT, see exec_code */
 };
 
 struct block_cache;

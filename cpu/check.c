@@ -24,8 +24,7 @@ u32 attr_trap_now(const struct vcpu *v)
 
 static int check_vector(struct vcpu *v, u32 attr)
 {
-	if (attr & A_AVX &&
-	    (!mode_protected(v) || !(v->cr4 & CR4_OSXSAVE) || (v->xcr0 & 6) != 6))
+	if (attr & A_AVX && (!mode_protected(v) || !(v->cr4 & CR4_OSXSAVE) || (v->xcr0 & 6) != 6))
 		return raise_ud(v);
 	if (attr & A_SSE && (v->cr0 & CR0_EM || !(v->cr4 & CR4_OSFXSR)))
 		return raise_ud(v);

@@ -28,15 +28,24 @@ static inline bool mode_protected(const struct vcpu *v)
 }
 
 /* --- exceptions: all return EXEC_FAULT --- */
-int raise_fault(struct vcpu *v, u8 vector);		     /* without error code */
-int raise_error(struct vcpu *v, u8 vector, u32 error);	     /* with error code */
+int raise_fault(struct vcpu *v, u8 vector);	       /* without error code */
+int raise_error(struct vcpu *v, u8 vector, u32 error); /* with error code */
 int raise_pf(struct vcpu *v, u64 laddr, u32 error);
-int raise_db(struct vcpu *v, u64 dr6_bits);		     /* fault-like #DB */
+int raise_db(struct vcpu *v, u64 dr6_bits); /* fault-like #DB */
 /* INT n, INT3, INTO, INT1: type is a software event_type; delivered with rip + len pushed. */
 int raise_soft(struct vcpu *v, u8 vector, u8 type, u8 len);
-static inline int raise_ud(struct vcpu *v) { return raise_fault(v, VEC_UD); }
-static inline int raise_gp(struct vcpu *v, u32 error) { return raise_error(v, VEC_GP, error); }
-static inline int raise_nm(struct vcpu *v) { return raise_fault(v, VEC_NM); }
+static inline int raise_ud(struct vcpu *v)
+{
+	return raise_fault(v, VEC_UD);
+}
+static inline int raise_gp(struct vcpu *v, u32 error)
+{
+	return raise_error(v, VEC_GP, error);
+}
+static inline int raise_nm(struct vcpu *v)
+{
+	return raise_fault(v, VEC_NM);
+}
 /* Logs `unimplemented` and answers #UD. */
 int raise_unimplemented(struct vcpu *v, const char *what);
 
@@ -54,7 +63,8 @@ static inline u64 reg_read(struct vcpu *v, const struct insn *i, unsigned n, uns
 	unsigned shift;
 
 	if (size == 1)
-		return (u8)(*reg8_slot(v, i, n, &shift) >> (n >= 4 && n < 8 && !(i->prefix & (P_REX | P_VEX)) ? 8 : 0));
+		return (u8)(*reg8_slot(v, i, n, &shift) >>
+			    (n >= 4 && n < 8 && !(i->prefix & (P_REX | P_VEX)) ? 8 : 0));
 	return v->reg[n] & size_mask(size);
 }
 
@@ -93,7 +103,7 @@ int mem_probe_write(struct vcpu *v, unsigned seg, u64 off, unsigned n);
 /* Read-modify-write: read with write rights checked; then a write that cannot fail. */
 struct memref {
 	u64 laddr;
-	u8 *host[2];  /* pieces in RAM; NULL: MMIO at paddr */
+	u8 *host[2]; /* pieces in RAM; NULL: MMIO at paddr */
 	u64 paddr[2];
 	u8 size, first; /* bytes, bytes in the first piece */
 };
@@ -111,7 +121,8 @@ int lin_read_bytes(struct vcpu *v, u64 laddr, void *buf, unsigned n, unsigned fl
 int lin_write_bytes(struct vcpu *v, u64 laddr, const void *buf, unsigned n, unsigned flags);
 int lin_probe(struct vcpu *v, u64 laddr, unsigned n, unsigned flags);
 /* Read-modify-write by linear address (descriptor accessed and busy bits). */
-int lin_rmw(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, struct memref *ref, u64 *value);
+int lin_rmw(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, struct memref *ref,
+	    u64 *value);
 
 /* --- memory by physical address (VMX structures, SMRAM): RAM or MMIO; 1-8 bytes --- */
 u64 phys_read(struct vcpu *v, u64 paddr, unsigned size);
@@ -139,10 +150,10 @@ static inline int rm_write(struct vcpu *v, const struct insn *i, unsigned size, 
 }
 
 /* --- stack: by SS.B / 64-bit mode; size 2, 4 or 8 --- */
-u64 stack_mask(const struct vcpu *v); /* 0xffff, 0xffffffff or all-ones */
-int stack_push(struct vcpu *v, unsigned size, u64 value);  /* moves RSP only on success */
+u64 stack_mask(const struct vcpu *v);			  /* 0xffff, 0xffffffff or all-ones */
+int stack_push(struct vcpu *v, unsigned size, u64 value); /* moves RSP only on success */
 int stack_pop(struct vcpu *v, unsigned size, u64 *value);
-void rsp_set(struct vcpu *v, u64 value);		   /* writes SP, ESP or RSP by stack_mask */
+void rsp_set(struct vcpu *v, u64 value); /* writes SP, ESP or RSP by stack_mask */
 
 /* --- mode and translation changes --- */
 /* Recomputes everything derived after CR0, CR3, CR4, EFER, CS, SS, CPL, RFLAGS.VM/AC/TF, DR7, PKRU or
@@ -193,7 +204,8 @@ static inline u8 shadow_at_boundary(const struct vcpu *v)
 
 /* --- pieces of the CPU, each in its file --- */
 /* segment.c */
-int seg_load(struct vcpu *v, unsigned seg, u16 sel);	/* MOV/POP/Lxx to ES SS DS FS GS with all checks */
+int seg_load(struct vcpu *v, unsigned seg,
+	     u16 sel); /* MOV/POP/Lxx to ES SS DS FS GS with all checks */
 void seg_load_real(struct vcpu *v, unsigned seg, u16 sel); /* real and virtual-8086 mode */
 int far_call(struct vcpu *v, u16 sel, u64 off, unsigned opsize, u64 next_rip);
 int far_return(struct vcpu *v, unsigned opsize, u16 pop);

@@ -8,7 +8,8 @@
 
 #define CR3_NOFLUSH BIT(63)
 #define CR0_DEFINED                                                                                \
-	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+	 CR0_PG)
 
 u64 cr0_fixed_reserved(const struct vcpu *v)
 {
@@ -22,12 +23,25 @@ u64 cr4_reserved(const struct vcpu *v)
 		u64 bit;
 		enum feature feature;
 	} optional[] = {
-		{CR4_VME | CR4_PVI, FEAT_VME}, {CR4_TSD, FEAT_TSC}, {CR4_DE, FEAT_DE},
-		{CR4_PSE, FEAT_PSE}, {CR4_PAE, FEAT_PAE}, {CR4_MCE, FEAT_MCE}, {CR4_PGE, FEAT_PGE},
-		{CR4_PCE, FEAT_ALWAYS}, {CR4_OSFXSR, FEAT_FXSR}, {CR4_OSXMMEXCPT, FEAT_SSE},
-		{CR4_UMIP, FEAT_UMIP}, {CR4_LA57, FEAT_LA57}, {CR4_VMXE, FEAT_VMX},
-		{CR4_FSGSBASE, FEAT_FSGSBASE}, {CR4_PCIDE, FEAT_PCID}, {CR4_OSXSAVE, FEAT_XSAVE},
-		{CR4_SMEP, FEAT_SMEP}, {CR4_SMAP, FEAT_SMAP}, {CR4_PKE, FEAT_PKU},
+		{CR4_VME | CR4_PVI, FEAT_VME},
+		{CR4_TSD, FEAT_TSC},
+		{CR4_DE, FEAT_DE},
+		{CR4_PSE, FEAT_PSE},
+		{CR4_PAE, FEAT_PAE},
+		{CR4_MCE, FEAT_MCE},
+		{CR4_PGE, FEAT_PGE},
+		{CR4_PCE, FEAT_ALWAYS},
+		{CR4_OSFXSR, FEAT_FXSR},
+		{CR4_OSXMMEXCPT, FEAT_SSE},
+		{CR4_UMIP, FEAT_UMIP},
+		{CR4_LA57, FEAT_LA57},
+		{CR4_VMXE, FEAT_VMX},
+		{CR4_FSGSBASE, FEAT_FSGSBASE},
+		{CR4_PCIDE, FEAT_PCID},
+		{CR4_OSXSAVE, FEAT_XSAVE},
+		{CR4_SMEP, FEAT_SMEP},
+		{CR4_SMAP, FEAT_SMAP},
+		{CR4_PKE, FEAT_PKU},
 	};
 	u64 allowed = 0;
 
@@ -152,7 +166,8 @@ int cr4_write(struct vcpu *v, u64 value)
 			return r;
 	}
 	v->cr4 = value;
-	if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_LA57 | CR4_PCIDE))
+	if (changed &
+	    (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_LA57 | CR4_PCIDE))
 		flush_own(v, true);
 	vcpu_recompute(v);
 	return 0;

@@ -102,7 +102,7 @@ struct parse {
 	const u8 *p;
 	unsigned at, avail, bits;
 	bool short_;
-	u8 rex;	      /* low 4 bits W R X B, from REX or VEX */
+	u8 rex;			    /* low 4 bits W R X B, from REX or VEX */
 	u8 vex_pp, vex_l, vex_vvvv; /* vvvv whole: its top bit is no register bit in 32-bit code */
 	unsigned map;
 	struct insn *o;
@@ -147,18 +147,41 @@ static u8 prefixes(struct parse *s)
 			continue;
 		}
 		switch (b) {
-		case 0x26: seg = SEG_ES + 1; break;
-		case 0x2e: seg = SEG_CS + 1; break;
-		case 0x36: seg = SEG_SS + 1; break;
-		case 0x3e: seg = SEG_DS + 1; break;
-		case 0x64: seg = SEG_FS + 1; break;
-		case 0x65: seg = SEG_GS + 1; break;
-		case 0x66: o->prefix |= P_66; break;
-		case 0x67: o->prefix |= P_67; break;
-		case 0xf0: o->prefix |= P_LOCK; break;
-		case 0xf2: o->prefix = (o->prefix & ~P_F3) | P_F2; break;
-		case 0xf3: o->prefix = (o->prefix & ~P_F2) | P_F3; break;
-		default: return b;
+		case 0x26:
+			seg = SEG_ES + 1;
+			break;
+		case 0x2e:
+			seg = SEG_CS + 1;
+			break;
+		case 0x36:
+			seg = SEG_SS + 1;
+			break;
+		case 0x3e:
+			seg = SEG_DS + 1;
+			break;
+		case 0x64:
+			seg = SEG_FS + 1;
+			break;
+		case 0x65:
+			seg = SEG_GS + 1;
+			break;
+		case 0x66:
+			o->prefix |= P_66;
+			break;
+		case 0x67:
+			o->prefix |= P_67;
+			break;
+		case 0xf0:
+			o->prefix |= P_LOCK;
+			break;
+		case 0xf2:
+			o->prefix = (o->prefix & ~P_F3) | P_F2;
+			break;
+		case 0xf3:
+			o->prefix = (o->prefix & ~P_F2) | P_F3;
+			break;
+		default:
+			return b;
 		}
 		s->rex = 0; /* REX counts only right before the opcode */
 		if (seg && (s->bits != 64 || seg > SEG_DS + 1))
@@ -218,7 +241,10 @@ static u8 prefix_class(const struct parse *s)
 
 	if (s->o->prefix & P_VEX)
 		return pp[s->vex_pp];
-	return s->o->prefix & P_F3 ? PF3 : s->o->prefix & P_F2 ? PF2 : s->o->prefix & P_66 ? P66 : NP;
+	return s->o->prefix & P_F3   ? PF3
+	       : s->o->prefix & P_F2 ? PF2
+	       : s->o->prefix & P_66 ? P66
+				     : NP;
 }
 
 static bool modrm_matches(u16 want, u8 modrm)
@@ -227,13 +253,20 @@ static bool modrm_matches(u16 want, u8 modrm)
 	u8 n = modrm >> 3 & 7;
 
 	switch (want & 0xf00) {
-	case MEM: return !reg_form;
-	case REG: return reg_form;
-	case SL(0): return n == (want & 0xff);
-	case SM(0): return !reg_form && n == (want & 0xff);
-	case SR(0): return reg_form && n == (want & 0xff);
-	case XB(0): return modrm == (want & 0xff);
-	default: return true;
+	case MEM:
+		return !reg_form;
+	case REG:
+		return reg_form;
+	case SL(0):
+		return n == (want & 0xff);
+	case SM(0):
+		return !reg_form && n == (want & 0xff);
+	case SR(0):
+		return reg_form && n == (want & 0xff);
+	case XB(0):
+		return modrm == (want & 0xff);
+	default:
+		return true;
 	}
 }
 
@@ -341,8 +374,8 @@ static void operand_sizes(struct parse *s, const struct insn_row *r, bool byte_f
 
 	if (s->bits == 64)
 		o->opsize = w || r->attr & A_F64 ? 8
-			    : o->prefix & P_66   ? 2
-			    : r->attr & A_D64    ? 8
+			    : o->prefix & P_66	 ? 2
+			    : r->attr & A_D64	 ? 8
 						 : 4;
 	else
 		o->opsize = (s->bits == 32) == !(o->prefix & P_66) ? 4 : 2;
@@ -361,14 +394,22 @@ unsigned operand_bytes(const struct insn *i, unsigned operand)
 	unsigned sz = operand_info[operand].size;
 
 	switch (sz) {
-	case SZ_V: return i->opsize;
-	case SZ_Z: return i->opsize > 4 ? 4 : i->opsize;
-	case SZ_Y: return i->prefix & P_REXW ? 8 : 4;
-	case SZ_X: return i->vl;
-	case SZ_H: return i->vl / 2;
-	case SZ_QV: return i->vl / 4;
-	case SZ_EV: return i->vl / 8;
-	default: return sz;
+	case SZ_V:
+		return i->opsize;
+	case SZ_Z:
+		return i->opsize > 4 ? 4 : i->opsize;
+	case SZ_Y:
+		return i->prefix & P_REXW ? 8 : 4;
+	case SZ_X:
+		return i->vl;
+	case SZ_H:
+		return i->vl / 2;
+	case SZ_QV:
+		return i->vl / 4;
+	case SZ_EV:
+		return i->vl / 8;
+	default:
+		return sz;
 	}
 }
 
@@ -440,8 +481,10 @@ static enum decode_status finish(struct parse *s, enum decode_status st)
 enum decode_status decode(const struct decoder *d, unsigned mode_bits, const u8 *p, unsigned avail,
 			  struct insn *o)
 {
-	struct parse s = {.p = p, .avail = avail < INSN_MAX_LEN ? avail : INSN_MAX_LEN,
-			  .bits = mode_bits, .o = o};
+	struct parse s = {.p = p,
+			  .avail = avail < INSN_MAX_LEN ? avail : INSN_MAX_LEN,
+			  .bits = mode_bits,
+			  .o = o};
 	const struct insn_row *r;
 	u8 op;
 

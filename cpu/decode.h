@@ -31,8 +31,32 @@ enum decode_status decode(const struct decoder *d, unsigned mode_bits, const u8 
 
 /* Operand descriptions, from operand.def. */
 enum operand_kind {
-	KIND_NONE, KIND_RM, KIND_M, KIND_R, KIND_G, KIND_B, KIND_Z, KIND_I, KIND_J, KIND_A, KIND_O, KIND_S, KIND_C,
-	KIND_D, KIND_V, KIND_W, KIND_H, KIND_L, KIND_U, KIND_P, KIND_Q, KIND_N, KIND_ST, KIND_F, KIND_X, KIND_Y
+	KIND_NONE,
+	KIND_RM,
+	KIND_M,
+	KIND_R,
+	KIND_G,
+	KIND_B,
+	KIND_Z,
+	KIND_I,
+	KIND_J,
+	KIND_A,
+	KIND_O,
+	KIND_S,
+	KIND_C,
+	KIND_D,
+	KIND_V,
+	KIND_W,
+	KIND_H,
+	KIND_L,
+	KIND_U,
+	KIND_P,
+	KIND_Q,
+	KIND_N,
+	KIND_ST,
+	KIND_F,
+	KIND_X,
+	KIND_Y
 };
 enum operand_size { SZ_V = 100, SZ_Z, SZ_Y, SZ_X, SZ_H, SZ_QV, SZ_EV };
 

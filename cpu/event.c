@@ -23,8 +23,11 @@ int raise_error(struct vcpu *v, u8 vector, u32 error)
 {
 	bool ext = v->event_ext && vector >= VEC_TS && vector <= VEC_GP;
 
-	v->exc = (struct event){.valid = true, .vector = vector, .type = EVENT_HW_EXC,
-				.has_error = v->cr0 & CR0_PE, .error = error | ext};
+	v->exc = (struct event){.valid = true,
+				.vector = vector,
+				.type = EVENT_HW_EXC,
+				.has_error = v->cr0 & CR0_PE,
+				.error = error | ext};
 	return EXEC_FAULT;
 }
 
@@ -347,8 +350,11 @@ static int deliver_gate(struct vcpu *v, const struct event *e, const struct gate
 
 static int deliver_task(struct vcpu *v, const struct event *e, const struct gate *g)
 {
-	struct task_source t = {.sel = g->sel, .source = TASK_GATE, .has_error = e->has_error,
-				.error = e->error, .next_rip = pushed_rip(v, e),
+	struct task_source t = {.sel = g->sel,
+				.source = TASK_GATE,
+				.has_error = e->has_error,
+				.error = e->error,
+				.next_rip = pushed_rip(v, e),
 				.flags = pushed_flags(v, e)};
 	int r = task_switch_from(v, &t);
 
@@ -393,8 +399,8 @@ enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
 
 static enum fault_class fault_class(const struct event *e)
 {
-	const u32 contributory = VECTORS(DE) | VECTORS(TS) | VECTORS(NP) | VECTORS(SS) |
-				 VECTORS(GP) | VECTORS(CP);
+	const u32 contributory =
+		VECTORS(DE) | VECTORS(TS) | VECTORS(NP) | VECTORS(SS) | VECTORS(GP) | VECTORS(CP);
 
 	if (e->type != EVENT_HW_EXC || e->vector > 31)
 		return BENIGN;
@@ -419,7 +425,9 @@ static bool escalate(struct vcpu *v, struct event *e)
 	}
 	if (second == PAGE_FAULT)
 		v->cr2 = v->exc.cr2;
-	*e = (struct event){.valid = true, .vector = VEC_DF, .type = EVENT_HW_EXC,
+	*e = (struct event){.valid = true,
+			    .vector = VEC_DF,
+			    .type = EVENT_HW_EXC,
 			    .has_error = v->cr0 & CR0_PE};
 	return true;
 }
@@ -458,10 +466,15 @@ static void before_delivery(struct vcpu *v, const struct event *e, bool injected
 
 static void record_event(struct vcpu *v, const struct event *e)
 {
-	v->events[v->events_at++ % EVENT_RING] = (struct event_record){
-		.icount = v->icount, .rip = v->rip, .cr2 = e->cr2, .error = e->has_error ? e->error : 0,
-		.cs = v->seg[SEG_CS].sel, .vector = e->vector, .type = e->type,
-		.non_root = v->vmx.non_root};
+	v->events[v->events_at++ % EVENT_RING] =
+		(struct event_record){.icount = v->icount,
+				      .rip = v->rip,
+				      .cr2 = e->cr2,
+				      .error = e->has_error ? e->error : 0,
+				      .cs = v->seg[SEG_CS].sel,
+				      .vector = e->vector,
+				      .type = e->type,
+				      .non_root = v->vmx.non_root};
 }
 
 static void log_event(struct vcpu *v, const struct event *e)

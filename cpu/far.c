@@ -36,8 +36,8 @@ static int target_code(struct vcpu *v, struct target *t)
 {
 	const struct seg *s = &t->cs.seg;
 	u32 dpl = seg_dpl(s);
-	bool ok = ar_is_conforming(s->ar) ? dpl <= v->cpl
-					  : (s->sel & 3u) <= v->cpl && dpl == v->cpl;
+	bool ok =
+		ar_is_conforming(s->ar) ? dpl <= v->cpl : (s->sel & 3u) <= v->cpl && dpl == v->cpl;
 
 	if (!ok || code_is_bad_long(v, s))
 		return raise_sel(v, VEC_GP, s->sel);
@@ -96,8 +96,8 @@ static int target_system(struct vcpu *v, struct target *t, u16 sel, bool call)
 {
 	u8 type = t->cs.seg.ar & AR_TYPE;
 	bool gate = type == SYS_CALL32 || (type == SYS_CALL16 && !mode_long(v));
-	bool task = !mode_long(v) &&
-		    (type == SYS_TASK_GATE || type == SYS_TSS16 || type == SYS_TSS32);
+	bool task =
+		!mode_long(v) && (type == SYS_TASK_GATE || type == SYS_TSS16 || type == SYS_TSS32);
 	u32 dpl = seg_dpl(&t->cs.seg);
 
 	if (!gate && !task)
@@ -485,8 +485,9 @@ static int iret_to_vm86(struct vcpu *v, u64 at, const struct ret *t)
 		return r;
 	if (t->rip > 0xffff)
 		return raise_gp(v, 0);
-	flags_load(v, t->flags, FLAGS_LOW | flags_high(v) | RFLAGS_IF | RFLAGS_IOPL | RFLAGS_VM |
-					RFLAGS_VIF | RFLAGS_VIP);
+	flags_load(v, t->flags,
+		   FLAGS_LOW | flags_high(v) | RFLAGS_IF | RFLAGS_IOPL | RFLAGS_VM | RFLAGS_VIF |
+			   RFLAGS_VIP);
 	v->cpl = 3;
 	v->rip = t->rip;
 	v->reg[RSP] = (u32)rsp;

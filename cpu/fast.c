@@ -324,7 +324,8 @@ static unsigned tr_flow(const struct xlat *x)
 	if (!x->is64)
 		return 0;
 	if (i->exec == x_call_rel)
-		return one(x, near_target(x, &x->o->disp) ? fast_call_rel : fast_call_rel_far, 0, 0);
+		return one(x, near_target(x, &x->o->disp) ? fast_call_rel : fast_call_rel_far, 0,
+			   0);
 	if (i->exec == x_ret) {
 		x->o->imm = i->imm;
 		return one(x, i->imm ? fast_ret_imm : fast_ret, 0, 0);
@@ -446,9 +447,13 @@ static void try_fuse(const struct xlat *x, const struct insn *next)
 unsigned fast_translate(const struct vcpu *v, const struct insn *i, const struct insn *next,
 			bool flags_live, u16 pgoff, struct op *o)
 {
-	struct xlat x = {.v = v, .i = i, .o = o, .live = flags_live,
+	struct xlat x = {.v = v,
+			 .i = i,
+			 .o = o,
+			 .live = flags_live,
 			 .is64 = (v->mode_key & KEY_BITS) == KEY_BITS64,
-			 .next_off = (u16)(pgoff + i->len), .sz = size_index(i->opsize)};
+			 .next_off = (u16)(pgoff + i->len),
+			 .sz = size_index(i->opsize)};
 	unsigned n;
 
 	if (!(v->mode_key & KEY_FLAT))
@@ -463,8 +468,8 @@ bool fast_is_pure(const struct insn *i)
 {
 	exec_fn *e = i->exec;
 
-	if (e == x_lea || e == x_nop || e == x_mov_zi || e == x_xchg_ax || e == x_cbw || e == x_cwd ||
-	    e == x_bswap || e == x_test_acc || e == x_nop_90)
+	if (e == x_lea || e == x_nop || e == x_mov_zi || e == x_xchg_ax || e == x_cbw ||
+	    e == x_cwd || e == x_bswap || e == x_test_acc || e == x_nop_90)
 		return true;
 	if (i->mod != 3)
 		return false;

@@ -47,7 +47,8 @@
 	  c->segbase[o->scale >> 2]) &                                                             \
 	 c->lin_mask)
 
-op_fn op_slow_load, op_slow_store, op_slow_load16, op_slow_store16, op_slow_exec, op_no_budget, op_lookup_link, op_lookup_jump, op_leave_lookup;
+op_fn op_slow_load, op_slow_store, op_slow_load16, op_slow_store16, op_slow_exec, op_no_budget,
+	op_lookup_link, op_lookup_jump, op_leave_lookup;
 
 /* Declares `u8 *p`, the host address, or leaves by the slow path. */
 #define TLB_ACCESS(arr, slow, ea, bytes)                                                           \
@@ -62,22 +63,46 @@ op_fn op_slow_load, op_slow_store, op_slow_load16, op_slow_store16, op_slow_exec
 #define FOR_STORE(ea, bytes) TLB_ACCESS(st, op_slow_store, ea, bytes)
 
 #define PEEK(n, p_) ((u##n)load_le##n##_(p_))
-static inline u8 load_le8_(const void *p) { return *(const u8 *)p; }
-static inline u16 load_le16_(const void *p) { return load_le16(p); }
-static inline u32 load_le32_(const void *p) { return load_le32(p); }
-static inline u64 load_le64_(const void *p) { return load_le64(p); }
+static inline u8 load_le8_(const void *p)
+{
+	return *(const u8 *)p;
+}
+static inline u16 load_le16_(const void *p)
+{
+	return load_le16(p);
+}
+static inline u32 load_le32_(const void *p)
+{
+	return load_le32(p);
+}
+static inline u64 load_le64_(const void *p)
+{
+	return load_le64(p);
+}
 #define POKE(n, p_, x) store_le##n##_(p_, (u##n)(x))
-static inline void store_le8_(void *p, u8 x) { *(u8 *)p = x; }
-static inline void store_le16_(void *p, u16 x) { store_le16(p, x); }
-static inline void store_le32_(void *p, u32 x) { store_le32(p, x); }
-static inline void store_le64_(void *p, u64 x) { store_le64(p, x); }
+static inline void store_le8_(void *p, u8 x)
+{
+	*(u8 *)p = x;
+}
+static inline void store_le16_(void *p, u16 x)
+{
+	store_le16(p, x);
+}
+static inline void store_le32_(void *p, u32 x)
+{
+	store_le32(p, x);
+}
+static inline void store_le64_(void *p, u64 x)
+{
+	store_le64(p, x);
+}
 
 /* Goes to a block whose code page is already the current one. `refund`: instructions of this block
  * that are skipped. */
 #define GO_BLOCK(b_, refund)                                                                       \
 	do {                                                                                       \
 		struct block *bb_ = (b_);                                                          \
-		budget += (s64)(refund) - bb_->n;                                                  \
+		budget += (s64)(refund)-bb_->n;                                                    \
 		if (unlikely(budget < 0))                                                          \
 			DISPATCH_FN(op_no_budget, bb_->op);                                        \
 		DISPATCH(bb_->op);                                                                 \

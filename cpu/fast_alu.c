@@ -155,10 +155,16 @@ CMP(test)
 			op##_miA##n, op##_miB##n                                                   \
 		}                                                                                  \
 	}
-#define ROW(op) {ROW_N(op, 8), ROW_N(op, 16), ROW_N(op, 32), ROW_N(op, 64)}
-#define CROW(op) {CROW_N(op, 8), CROW_N(op, 16), CROW_N(op, 32), CROW_N(op, 64)}
+#define ROW(op)                                                                                    \
+	{                                                                                          \
+		ROW_N(op, 8), ROW_N(op, 16), ROW_N(op, 32), ROW_N(op, 64)                          \
+	}
+#define CROW(op)                                                                                   \
+	{                                                                                          \
+		CROW_N(op, 8), CROW_N(op, 16), CROW_N(op, 32), CROW_N(op, 64)                      \
+	}
 
-op_fn *const fast_alu[9][4][5][2] = {ROW(add), ROW(or), ROW(adc), ROW(sbb), ROW(and),
+op_fn *const fast_alu[9][4][5][2] = {ROW(add), ROW(or),	 ROW(adc),  ROW(sbb),  ROW(and),
 				     ROW(sub), ROW(xor), CROW(cmp), CROW(test)};
 
 /* --- one operand: inc dec neg not --- */
@@ -171,7 +177,7 @@ static inline u64 inc_dec_aux(const struct vcpu *c, u64 carries, unsigned n)
 #define DO_inc(n) u##n r = (u##n)(a + 1)
 #define DO_dec(n) u##n r = (u##n)(a - 1)
 #define DO_neg(n) u##n r = (u##n)(0 - a)
-#define DO_not(n) u##n r = (u##n)~a
+#define DO_not(n) u##n r = (u##n) ~a
 #define FL_inc(n) FLAGS_SET(SX(n, r), inc_dec_aux(c, ADD_CARRIES((u64)a, 1ull, (u64)r), n))
 #define FL_dec(n) FLAGS_SET(SX(n, r), inc_dec_aux(c, SUB_CARRIES((u64)a, 1ull, (u64)r), n))
 #define FL_neg(n) FLAGS_SET(SX(n, r), flags_aux(SUB_CARRIES(0ull, (u64)a, (u64)r), n))
@@ -201,10 +207,16 @@ static inline u64 inc_dec_aux(const struct vcpu *c, u64 carries, unsigned n)
 UNARY(inc)
 UNARY(dec)
 UNARY(neg)
-UNARY(not)
-#define UROW_N(op, n) {op##_r##n, op##_mA##n, op##_mB##n}
-#define UROW(op) {UROW_N(op, 8), UROW_N(op, 16), UROW_N(op, 32), UROW_N(op, 64)}
-op_fn *const fast_unary[4][4][3] = {UROW(inc), UROW(dec), UROW(neg), UROW(not)};
+UNARY(not )
+#define UROW_N(op, n)                                                                              \
+	{                                                                                          \
+		op##_r##n, op##_mA##n, op##_mB##n                                                  \
+	}
+#define UROW(op)                                                                                   \
+	{                                                                                          \
+		UROW_N(op, 8), UROW_N(op, 16), UROW_N(op, 32), UROW_N(op, 64)                      \
+	}
+op_fn *const fast_unary[4][4][3] = {UROW(inc), UROW(dec), UROW(neg), UROW(not )};
 
 /* --- shifts and rotates by a constant 1..n-1, registers of 32 and 64 bits; flags seen or not --- */
 #define SHIFT_AUX(cf, po) (((u64)(cf) << 63) | ((u64)((cf) ^ (po)) << 62))
@@ -229,8 +241,7 @@ op_fn *const fast_unary[4][4][3] = {UROW(inc), UROW(dec), UROW(neg), UROW(not)};
 		FLAGS_SET(SX(n, r), SHIFT_AUX(cf, 0));                                             \
 	} while (0)
 /* Rotates keep SF ZF AF PF: only the top two bits of fl_aux change. */
-#define ROT_FLAGS(cf, of)                                                                          \
-	(c->fl_aux = (c->fl_aux & ~(AUX_CF | AUX_PO)) | SHIFT_AUX(cf, of))
+#define ROT_FLAGS(cf, of) (c->fl_aux = (c->fl_aux & ~(AUX_CF | AUX_PO)) | SHIFT_AUX(cf, of))
 #define SF_rol(n)                                                                                  \
 	do {                                                                                       \
 		unsigned cf = (unsigned)r & 1, of = (unsigned)(r >> (n - 1)) ^ cf;                 \
@@ -238,7 +249,8 @@ op_fn *const fast_unary[4][4][3] = {UROW(inc), UROW(dec), UROW(neg), UROW(not)};
 	} while (0)
 #define SF_ror(n)                                                                                  \
 	do {                                                                                       \
-		unsigned cf = (unsigned)(r >> (n - 1)) & 1, of = cf ^ ((unsigned)(r >> (n - 2)) & 1); \
+		unsigned cf = (unsigned)(r >> (n - 1)) & 1,                                        \
+			 of = cf ^ ((unsigned)(r >> (n - 2)) & 1);                                 \
 		ROT_FLAGS(cf, of);                                                                 \
 	} while (0)
 #define SHIFT_I(op, n, sfx, FL)                                                                    \
@@ -266,15 +278,26 @@ op_fn *const fast_unary[4][4][3] = {UROW(inc), UROW(dec), UROW(neg), UROW(not)};
 		}                                                                                  \
 		NEXT;                                                                              \
 	}
-#define SHIFT_N(op, n)                                                                             \
-	SHIFT_I(op, n, , SF_##op(n)) SHIFT_I(op, n, _nf, (void)0) SHIFT_CL(op, n)
+#define SHIFT_N(op, n) SHIFT_I(op, n, , SF_##op(n)) SHIFT_I(op, n, _nf, (void)0) SHIFT_CL(op, n)
 #define SHIFT(op) SHIFT_N(op, 32) SHIFT_N(op, 64)
 SHIFT(rol)
 SHIFT(ror)
 SHIFT(shl)
 SHIFT(shr)
 SHIFT(sar)
-#define SROW(op) {{op##_i32, op##_i32_nf, op##_c32}, {op##_i64, op##_i64_nf, op##_c64}}
-#define SNONE {{NULL, NULL, NULL}, {NULL, NULL, NULL}}
+#define SROW(op)                                                                                   \
+	{                                                                                          \
+		{op##_i32, op##_i32_nf, op##_c32},                                                 \
+		{                                                                                  \
+			op##_i64, op##_i64_nf, op##_c64                                            \
+		}                                                                                  \
+	}
+#define SNONE                                                                                      \
+	{                                                                                          \
+		{NULL, NULL, NULL},                                                                \
+		{                                                                                  \
+			NULL, NULL, NULL                                                           \
+		}                                                                                  \
+	}
 op_fn *const fast_shift[8][2][3] = {SROW(rol), SROW(ror), SNONE,     SNONE,
 				    SROW(shl), SROW(shr), SROW(shl), SROW(sar)};

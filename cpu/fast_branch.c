@@ -207,19 +207,22 @@ FUSED(test, le)
 FUSED(test, g)
 #define FCMP(f, n)                                                                                 \
 	{                                                                                          \
-		[2] = cmp_b_##f##n, [3] = cmp_ae_##f##n, [4] = cmp_e_##f##n, [5] = cmp_ne_##f##n,   \
-		[6] = cmp_be_##f##n, [7] = cmp_a_##f##n, [8] = cmp_s_##f##n, [9] = cmp_ns_##f##n,   \
-		[12] = cmp_l_##f##n, [13] = cmp_ge_##f##n, [14] = cmp_le_##f##n,                    \
+		[2] = cmp_b_##f##n, [3] = cmp_ae_##f##n, [4] = cmp_e_##f##n, [5] = cmp_ne_##f##n,  \
+		[6] = cmp_be_##f##n, [7] = cmp_a_##f##n, [8] = cmp_s_##f##n, [9] = cmp_ns_##f##n,  \
+		[12] = cmp_l_##f##n, [13] = cmp_ge_##f##n, [14] = cmp_le_##f##n,                   \
 		[15] = cmp_g_##f##n                                                                \
 	}
 /* After TEST OF and CF are 0: L is S, GE is NS. */
 #define FTEST(f, n)                                                                                \
 	{                                                                                          \
-		[4] = test_e_##f##n, [5] = test_ne_##f##n, [8] = test_s_##f##n,                     \
-		[9] = test_ns_##f##n, [12] = test_s_##f##n, [13] = test_ns_##f##n,                  \
+		[4] = test_e_##f##n, [5] = test_ne_##f##n, [8] = test_s_##f##n,                    \
+		[9] = test_ns_##f##n, [12] = test_s_##f##n, [13] = test_ns_##f##n,                 \
 		[14] = test_le_##f##n, [15] = test_g_##f##n                                        \
 	}
-#define FFORM(X, f) {X(f, 8), X(f, 16), X(f, 32), X(f, 64)}
+#define FFORM(X, f)                                                                                \
+	{                                                                                          \
+		X(f, 8), X(f, 16), X(f, 32), X(f, 64)                                              \
+	}
 op_fn *const fast_fused[2][4][4][16] = {
 	{FFORM(FCMP, rr), FFORM(FCMP, ri), FFORM(FCMP, rm), FFORM(FCMP, mi)},
 	{FFORM(FTEST, rr), FFORM(FTEST, ri), FFORM(FTEST, rm), FFORM(FTEST, mi)},

@@ -6,7 +6,8 @@
 
 #include "cpu/flags.h"
 
-#define FOR_ALL_COND(X) X(o) X(no) X(b) X(ae) X(e) X(ne) X(be) X(a) X(s) X(ns) X(p) X(np) X(l) X(ge) X(le) X(g)
+#define FOR_ALL_COND(X)                                                                            \
+	X(o) X(no) X(b) X(ae) X(e) X(ne) X(be) X(a) X(s) X(ns) X(p) X(np) X(l) X(ge) X(le) X(g)
 
 #define COND_o flag_o(c)
 #define COND_no !flag_o(c)
@@ -30,14 +31,30 @@ static inline bool condition(const struct vcpu *c, unsigned n)
 	bool r;
 
 	switch (n >> 1) {
-	case 0: r = COND_o; break;
-	case 1: r = COND_b; break;
-	case 2: r = COND_e; break;
-	case 3: r = COND_be; break;
-	case 4: r = COND_s; break;
-	case 5: r = COND_p; break;
-	case 6: r = COND_l; break;
-	default: r = COND_le; break;
+	case 0:
+		r = COND_o;
+		break;
+	case 1:
+		r = COND_b;
+		break;
+	case 2:
+		r = COND_e;
+		break;
+	case 3:
+		r = COND_be;
+		break;
+	case 4:
+		r = COND_s;
+		break;
+	case 5:
+		r = COND_p;
+		break;
+	case 6:
+		r = COND_l;
+		break;
+	default:
+		r = COND_le;
+		break;
 	}
 	return r != (n & 1);
 }

@@ -43,7 +43,10 @@ MOV(16)
 MOV(32)
 MOV(64)
 #define MOV_ROW(n)                                                                                 \
-	{mov_rr##n, mov_ri##n, mov_rmA##n, mov_rmB##n, mov_mrA##n, mov_mrB##n, mov_miA##n, mov_miB##n}
+	{                                                                                          \
+		mov_rr##n, mov_ri##n, mov_rmA##n, mov_rmB##n, mov_mrA##n, mov_mrB##n, mov_miA##n,  \
+			mov_miB##n                                                                 \
+	}
 op_fn *const fast_mov[4][8] = {MOV_ROW(8), MOV_ROW(16), MOV_ROW(32), MOV_ROW(64)};
 
 #define EXT_M(sign, cast, from, to, k)                                                             \
@@ -76,8 +79,14 @@ EXT(s, s, 16, 64)
 EXT(s, s, 32, 32)
 EXT(s, s, 32, 64)
 #define EXT3(sign, from, to)                                                                       \
-	{ext_##sign##from##_##to##r, ext_##sign##from##_##to##mA, ext_##sign##from##_##to##mB}
-#define EXT_NONE {NULL, NULL, NULL}
+	{                                                                                          \
+		ext_##sign##from##_##to##r, ext_##sign##from##_##to##mA,                           \
+			ext_##sign##from##_##to##mB                                                \
+	}
+#define EXT_NONE                                                                                   \
+	{                                                                                          \
+		NULL, NULL, NULL                                                                   \
+	}
 op_fn *const fast_extend[2][3][3][3] = {
 	{{EXT3(z, 8, 16), EXT3(z, 8, 32), EXT3(z, 8, 64)},
 	 {EXT3(z, 16, 16), EXT3(z, 16, 32), EXT3(z, 16, 64)},

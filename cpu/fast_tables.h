@@ -33,8 +33,8 @@ extern op_fn *const fast_setcc[16];
  * with address kind A only; NULL where there is none. */
 extern op_fn *const fast_jcc[16], *const fast_jcc_far[16];
 extern op_fn *const fast_fused[2][4][4][16];
-extern op_fn fast_jmp_r, fast_jmp_mA, fast_jmp_mB, fast_call_rel, fast_call_rel_far, fast_call_r, fast_call_mA,
-	fast_call_mB, fast_ret, fast_ret_imm;
+extern op_fn fast_jmp_r, fast_jmp_mA, fast_jmp_mB, fast_call_rel, fast_call_rel_far, fast_call_r,
+	fast_call_mA, fast_call_mB, fast_ret, fast_ret_imm;
 
 /* Legacy SSE instructions; kind: of the memory operand (0 for register forms), -1 no fast address.
  * The address fields of o are filled. Returns the slots written. */

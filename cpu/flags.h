@@ -21,11 +21,26 @@ static inline u64 flags_aux(u64 carries, unsigned n)
 	return ((carries << (64 - n)) & (AUX_CF | AUX_PO)) | (carries & AUX_AF);
 }
 
-static inline bool flag_c(const struct vcpu *v) { return v->fl_aux >> 63; }
-static inline bool flag_z(const struct vcpu *v) { return v->fl_res == 0; }
-static inline bool flag_s(const struct vcpu *v) { return (v->fl_res >> 63) ^ (v->fl_aux & 1); }
-static inline bool flag_o(const struct vcpu *v) { return ((v->fl_aux >> 63) ^ (v->fl_aux >> 62)) & 1; }
-static inline bool flag_a(const struct vcpu *v) { return v->fl_aux >> 3 & 1; }
+static inline bool flag_c(const struct vcpu *v)
+{
+	return v->fl_aux >> 63;
+}
+static inline bool flag_z(const struct vcpu *v)
+{
+	return v->fl_res == 0;
+}
+static inline bool flag_s(const struct vcpu *v)
+{
+	return (v->fl_res >> 63) ^ (v->fl_aux & 1);
+}
+static inline bool flag_o(const struct vcpu *v)
+{
+	return ((v->fl_aux >> 63) ^ (v->fl_aux >> 62)) & 1;
+}
+static inline bool flag_a(const struct vcpu *v)
+{
+	return v->fl_aux >> 3 & 1;
+}
 static inline bool flag_p(const struct vcpu *v)
 {
 	return !__builtin_parity((unsigned)((v->fl_res ^ v->fl_aux >> 8) & 0xff));

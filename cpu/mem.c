@@ -9,7 +9,7 @@
 
 /* One access within a page, translated. */
 struct piece {
-	u8 *host;  /* RAM or ROM; NULL: MMIO at paddr */
+	u8 *host; /* RAM or ROM; NULL: MMIO at paddr */
 	u64 paddr;
 	bool rom;
 	bool vapic; /* the APIC-access page: VMX decides */
@@ -85,7 +85,8 @@ static void watch(struct vcpu *v, u64 laddr, unsigned n, unsigned access)
 
 static int walk(struct vcpu *v, u64 laddr, unsigned flags, struct walk_out *out)
 {
-	struct walk_in in = {.laddr = laddr, .access = flags & 7,
+	struct walk_in in = {.laddr = laddr,
+			     .access = flags & 7,
 			     .user = v->cpl == 3 && !(flags & LIN_SUPER),
 			     .implicit = flags & LIN_SUPER,
 			     .ac = v->rflags & RFLAGS_AC};
@@ -316,23 +317,26 @@ int lin_write_bytes(struct vcpu *v, u64 laddr, const void *buf, unsigned n, unsi
 	return 0;
 }
 
-int lin_rmw(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, struct memref *ref, u64 *value)
+int lin_rmw(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, struct memref *ref,
+	    u64 *value)
 {
 	unsigned a = first_part(laddr, size);
 	struct piece p, q = {0};
 	int r = resolve(v, laddr, flags | ACCESS_READ | ACCESS_WRITE, &p);
 
 	if (!r && a < size)
-		r = resolve(v, second_addr(v, laddr, a),
-			    flags | ACCESS_READ | ACCESS_WRITE, &q);
+		r = resolve(v, second_addr(v, laddr, a), flags | ACCESS_READ | ACCESS_WRITE, &q);
 	if (r)
 		return r;
 	if (unlikely(v->watch))
 		watch(v, laddr, size, ACCESS_WRITE);
 	if (unlikely(p.vapic))
 		return apic_access(v, laddr, size, ACCESS_READ | ACCESS_WRITE, NULL);
-	*ref = (struct memref){.laddr = laddr, .host = {p.host, q.host}, .paddr = {p.paddr, q.paddr},
-			       .size = (u8)size, .first = (u8)a};
+	*ref = (struct memref){.laddr = laddr,
+			       .host = {p.host, q.host},
+			       .paddr = {p.paddr, q.paddr},
+			       .size = (u8)size,
+			       .first = (u8)a};
 	*value = piece_read(v, &p, a);
 	if (a < size)
 		*value |= piece_read(v, &q, size - a) << (8 * a);
@@ -514,7 +518,9 @@ int mem_fetch_page(struct vcpu *v, u64 laddr, u64 *paddr)
 bool mem_refill(struct vcpu *v, u64 laddr, unsigned access)
 {
 	unsigned s = (laddr >> PAGE_SHIFT) & (TLB_SIZE - 1);
-	struct walk_in in = {.laddr = laddr, .access = (u8)access, .user = v->cpl == 3,
+	struct walk_in in = {.laddr = laddr,
+			     .access = (u8)access,
+			     .user = v->cpl == 3,
 			     .ac = v->rflags & RFLAGS_AC};
 	struct walk_out out;
 
@@ -522,7 +528,8 @@ bool mem_refill(struct vcpu *v, u64 laddr, unsigned access)
 	    vmx_is_apic_page(v, out.paddr))
 		return false;
 	fill(v, v->table, laddr, access, &out);
-	return ((access & ACCESS_WRITE ? v->table->st[s].tag : v->table->ld[s].tag) ^ laddr) < PAGE_SIZE;
+	return ((access & ACCESS_WRITE ? v->table->st[s].tag : v->table->ld[s].tag) ^ laddr) <
+	       PAGE_SIZE;
 }
 
 u8 *mem_host(struct vcpu *v, u64 laddr, unsigned access)

@@ -151,7 +151,8 @@ static bool find_model(struct parse *p, const char *s, size_t len)
 				feature_set(p->m, f, true);
 		return true;
 	}
-	snprintf(p->err, p->errlen, "no cpu model '%.*s'; the nearest is '%s'", (int)len, s, n.best);
+	snprintf(p->err, p->errlen, "no cpu model '%.*s'; the nearest is '%s'", (int)len, s,
+		 n.best);
 	return false;
 }
 

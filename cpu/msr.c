@@ -20,7 +20,8 @@ struct row {
 /* An interpreter does not speculate: RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO,
  * IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, GDS_NO, RFDS_NO. */
 #define ARCH_CAPS                                                                                  \
-	(BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(26) | BIT(27))
+	(BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) |       \
+	 BIT(26) | BIT(27))
 #define MC_BANKS 10
 #define MTRR_FIXED 11
 
@@ -184,7 +185,9 @@ static u64 *ranged(struct vcpu *v, u32 msr, u64 *reserved)
 
 static bool mtrr_types_ok(u32 msr, u64 value)
 {
-	unsigned n = msr >= 0x250 && msr <= 0x26f ? 8 : msr >= 0x200 && msr < 0x210 && !(msr & 1) ? 1 : 0;
+	unsigned n = msr >= 0x250 && msr <= 0x26f		 ? 8
+		     : msr >= 0x200 && msr < 0x210 && !(msr & 1) ? 1
+								 : 0;
 
 	for (unsigned k = 0; k < n; k++) {
 		u8 t = (u8)(value >> (8 * k));

@@ -219,7 +219,10 @@ int x_bt(struct vcpu *v, const struct insn *i)
 	u64 pos = sign_extend(reg_read(v, i, i->reg, i->opsize), n), off = 0;
 
 	if (insn_is_mem(i)) {
-		off = insn_offset(v, i) + (u64)(((s64)pos >> (n == 64 ? 6 : n == 32 ? 5 : 4)) * (n / 8));
+		off = insn_offset(v, i) + (u64)(((s64)pos >> (n == 64	? 6
+							      : n == 32 ? 5
+									: 4)) *
+						(n / 8));
 		off &= size_mask(i->addrsize);
 	}
 	return bit_rm(v, i, i->opcode >> 3 & 3, off, pos & (n - 1));

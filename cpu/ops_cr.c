@@ -165,7 +165,8 @@ int x_lmsw(struct vcpu *v, const struct insn *i)
 		return r;
 	value = (v->cr0 & ~0xeull) | (src & 0xf); /* PE can be set, not cleared */
 	if (insn_is_mem(i))
-		laddr = insn_offset(v, i) + (v->mode == MODE_64 && i->seg < SEG_FS ? 0 : v->seg[i->seg].base);
+		laddr = insn_offset(v, i) +
+			(v->mode == MODE_64 && i->seg < SEG_FS ? 0 : v->seg[i->seg].base);
 	r = vmx_lmsw(v, i, (u16)src, laddr, &value);
 	return r ? r : cr0_write(v, value);
 }
@@ -189,7 +190,8 @@ int x_invlpg(struct vcpu *v, const struct insn *i)
 
 	if (r)
 		return r;
-	laddr = (insn_offset(v, i) + (v->mode == MODE_64 && i->seg < SEG_FS ? 0 : v->seg[i->seg].base)) &
+	laddr = (insn_offset(v, i) +
+		 (v->mode == MODE_64 && i->seg < SEG_FS ? 0 : v->seg[i->seg].base)) &
 		v->lin_mask;
 	tlb_flush_laddr(&v->tlb, v->vmx.vpid, v->vmx.eptp, v->tlb.cur->pcid, laddr, true);
 	return EXEC_NEXT;

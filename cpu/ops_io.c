@@ -74,7 +74,8 @@ int x_out(struct vcpu *v, const struct insn *i)
 static int one_ins(struct vcpu *v, u16 port, unsigned size, u64 amask)
 {
 	u64 off = v->reg[RDI] & amask;
-	int r = mem_probe_write(v, SEG_ES, off, size); /* the port is read only if the store works */
+	int r = mem_probe_write(v, SEG_ES, off,
+				size); /* the port is read only if the store works */
 
 	return r ? r : mem_write(v, SEG_ES, off, size, bus_read(v->pio, port, size));
 }

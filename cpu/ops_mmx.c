@@ -47,7 +47,10 @@ static int mmx_src(struct vcpu *v, const struct insn *i, u64 *b)
 				.q[half]);                                                         \
 		return EXEC_NEXT;                                                                  \
 	}
-#define Q2(x, y) {(x), (y)}
+#define Q2(x, y)                                                                                   \
+	{                                                                                          \
+		(x), (y)                                                                           \
+	}
 /* element by element; both quadwords one behind the other; upper halves */
 #define MMX_EACH(name) MMX_LANE(name, name, Q2(a, 0), Q2(b, 0), 0)
 #define MMX_JOIN(name) MMX_LANE(name, name, Q2(a, b), Q2(a, b), 0)

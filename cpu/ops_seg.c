@@ -100,11 +100,26 @@ static int load_far(struct vcpu *v, const struct insn *i, unsigned seg)
 	return r;
 }
 
-int x_les(struct vcpu *v, const struct insn *i) { return load_far(v, i, SEG_ES); }
-int x_lds(struct vcpu *v, const struct insn *i) { return load_far(v, i, SEG_DS); }
-int x_lss(struct vcpu *v, const struct insn *i) { return load_far(v, i, SEG_SS); }
-int x_lfs(struct vcpu *v, const struct insn *i) { return load_far(v, i, SEG_FS); }
-int x_lgs(struct vcpu *v, const struct insn *i) { return load_far(v, i, SEG_GS); }
+int x_les(struct vcpu *v, const struct insn *i)
+{
+	return load_far(v, i, SEG_ES);
+}
+int x_lds(struct vcpu *v, const struct insn *i)
+{
+	return load_far(v, i, SEG_DS);
+}
+int x_lss(struct vcpu *v, const struct insn *i)
+{
+	return load_far(v, i, SEG_SS);
+}
+int x_lfs(struct vcpu *v, const struct insn *i)
+{
+	return load_far(v, i, SEG_FS);
+}
+int x_lgs(struct vcpu *v, const struct insn *i)
+{
+	return load_far(v, i, SEG_GS);
+}
 
 /* --- far transfers --- */
 
@@ -219,8 +234,14 @@ static int store_table(struct vcpu *v, const struct insn *i, const struct dtr *t
 	return mem_write_bytes(v, i->seg, insn_offset(v, i), buf, v->mode == MODE_64 ? 10 : 6);
 }
 
-int x_sgdt(struct vcpu *v, const struct insn *i) { return store_table(v, i, &v->gdtr, X_SGDT); }
-int x_sidt(struct vcpu *v, const struct insn *i) { return store_table(v, i, &v->idtr, X_SIDT); }
+int x_sgdt(struct vcpu *v, const struct insn *i)
+{
+	return store_table(v, i, &v->gdtr, X_SGDT);
+}
+int x_sidt(struct vcpu *v, const struct insn *i)
+{
+	return store_table(v, i, &v->idtr, X_SIDT);
+}
 
 static int load_table(struct vcpu *v, const struct insn *i, struct dtr *t, enum vmx_intercept x)
 {
@@ -244,8 +265,14 @@ static int load_table(struct vcpu *v, const struct insn *i, struct dtr *t, enum 
 	return EXEC_NEXT;
 }
 
-int x_lgdt(struct vcpu *v, const struct insn *i) { return load_table(v, i, &v->gdtr, X_LGDT); }
-int x_lidt(struct vcpu *v, const struct insn *i) { return load_table(v, i, &v->idtr, X_LIDT); }
+int x_lgdt(struct vcpu *v, const struct insn *i)
+{
+	return load_table(v, i, &v->gdtr, X_LGDT);
+}
+int x_lidt(struct vcpu *v, const struct insn *i)
+{
+	return load_table(v, i, &v->idtr, X_LIDT);
+}
 
 static int store_system(struct vcpu *v, const struct insn *i, unsigned seg, enum vmx_intercept x)
 {
@@ -256,8 +283,14 @@ static int store_system(struct vcpu *v, const struct insn *i, unsigned seg, enum
 	return r ? r : store_sel(v, i, v->seg[seg].sel);
 }
 
-int x_sldt(struct vcpu *v, const struct insn *i) { return store_system(v, i, SEG_LDTR, X_SLDT); }
-int x_str(struct vcpu *v, const struct insn *i) { return store_system(v, i, SEG_TR, X_STR); }
+int x_sldt(struct vcpu *v, const struct insn *i)
+{
+	return store_system(v, i, SEG_LDTR, X_SLDT);
+}
+int x_str(struct vcpu *v, const struct insn *i)
+{
+	return store_system(v, i, SEG_TR, X_STR);
+}
 
 /* An LDT or an available TSS out of the GDT; 16 bytes in IA-32e mode. */
 static int system_desc(struct vcpu *v, u16 sel, bool tss, struct desc *d)
@@ -444,7 +477,9 @@ int x_arpl(struct vcpu *v, const struct insn *i)
 
 static struct seg flat_segment(u16 sel, unsigned dpl, u32 ar)
 {
-	return (struct seg){.base = 0, .limit = 0xffffffff, .sel = sel,
+	return (struct seg){.base = 0,
+			    .limit = 0xffffffff,
+			    .sel = sel,
 			    .ar = ar | AR_P | AR_S | AR_G | dpl << AR_DPL_SHIFT};
 }
 

@@ -95,10 +95,14 @@ static u64 element(const union vreg *r, unsigned size, unsigned index)
 {
 	index &= 16 / size - 1;
 	switch (size) {
-	case 1: return r->b[index];
-	case 2: return r->w[index];
-	case 4: return r->d[index];
-	default: return r->q[index];
+	case 1:
+		return r->b[index];
+	case 2:
+		return r->w[index];
+	case 4:
+		return r->d[index];
+	default:
+		return r->q[index];
 	}
 }
 
@@ -136,10 +140,18 @@ static int pinsr(struct vcpu *v, const struct insn *i, unsigned from, union lane
 	if (r)
 		return r;
 	switch (size) {
-	case 1: l->b[at] = (u8)e; break;
-	case 2: l->w[at] = (u16)e; break;
-	case 4: l->d[at] = (u32)e; break;
-	default: l->q[at] = e; break;
+	case 1:
+		l->b[at] = (u8)e;
+		break;
+	case 2:
+		l->w[at] = (u16)e;
+		break;
+	case 4:
+		l->d[at] = (u32)e;
+		break;
+	default:
+		l->q[at] = e;
+		break;
 	}
 	return 0;
 }

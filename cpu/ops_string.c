@@ -14,15 +14,18 @@
 struct str {
 	struct vcpu *v;
 	const struct insn *i;
-	unsigned n;	/* bytes of an element */
-	u64 amask;	/* address-size mask */
-	s64 step;	/* +n or -n */
+	unsigned n; /* bytes of an element */
+	u64 amask;  /* address-size mask */
+	s64 step;   /* +n or -n */
 	bool rep;
 };
 
 static struct str start(struct vcpu *v, const struct insn *i)
 {
-	struct str s = {.v = v, .i = i, .n = i->opsize, .amask = size_mask(i->addrsize),
+	struct str s = {.v = v,
+			.i = i,
+			.n = i->opsize,
+			.amask = size_mask(i->addrsize),
 			.rep = i->prefix & (P_F2 | P_F3)};
 
 	s.step = v->rflags & RFLAGS_DF ? -(s64)s.n : (s64)s.n;
@@ -96,7 +99,8 @@ static void copy_up(u8 *dst, const u8 *src, u64 bytes, unsigned n)
 static u64 movs_bulk(const struct str *s)
 {
 	struct vcpu *v = s->v;
-	u64 src = linear(s, s->i->seg, index_reg(s, RSI)), dst = linear(s, SEG_ES, index_reg(s, RDI));
+	u64 src = linear(s, s->i->seg, index_reg(s, RSI)),
+	    dst = linear(s, SEG_ES, index_reg(s, RDI));
 	u64 k = room(s, dst, room(s, src, index_reg(s, RCX)));
 	u8 *from, *to;
 

@@ -56,7 +56,8 @@ int x_rdtsc(struct vcpu *v, const struct insn *i)
 
 int x_rdtscp(struct vcpu *v, const struct insn *i)
 {
-	int r = v->vmx.non_root && !vmx_on(&v->vmx, PROC2_ENABLE_RDTSCP) ? raise_ud(v) : tsc_allowed(v);
+	int r = v->vmx.non_root && !vmx_on(&v->vmx, PROC2_ENABLE_RDTSCP) ? raise_ud(v)
+									 : tsc_allowed(v);
 
 	if (!r)
 		r = vmx_intercept(v, i, X_RDTSCP);

@@ -32,7 +32,8 @@ HANDLER(op_leave_lookup)
 /* o is the first op of a block whose instructions were already charged. */
 HANDLER(op_no_budget)
 {
-	const struct block *b = (const struct block *)(void *)((u8 *)o - offsetof(struct block, op));
+	const struct block *b =
+		(const struct block *)(void *)((u8 *)o - offsetof(struct block, op));
 
 	c->rip = (c->ripbase + o->pgoff) & c->lin_mask;
 	budget += b->n;
@@ -41,7 +42,8 @@ HANDLER(op_no_budget)
 
 HANDLER(op_stale)
 {
-	const struct block *b = (const struct block *)(void *)((u8 *)o - offsetof(struct block, op));
+	const struct block *b =
+		(const struct block *)(void *)((u8 *)o - offsetof(struct block, op));
 
 	c->rip = (c->ripbase + o->pgoff) & c->lin_mask;
 	budget += b->n;
@@ -123,7 +125,9 @@ HANDLER(op_generic_end)
 static int fetch_insn(struct vcpu *v, struct insn *i)
 {
 	u64 laddr = (v->mode == MODE_64 ? v->rip : v->seg[SEG_CS].base + v->rip) & v->lin_mask;
-	unsigned bits = (v->mode_key & KEY_BITS) == KEY_BITS64 ? 64 : (v->mode_key & KEY_BITS) ? 32 : 16;
+	unsigned bits = (v->mode_key & KEY_BITS) == KEY_BITS64 ? 64
+			: (v->mode_key & KEY_BITS)	       ? 32
+							       : 16;
 	unsigned room = (unsigned)(PAGE_SIZE - (laddr & ~PAGE_MASK)), n;
 	enum decode_status st;
 	u8 buf[2 * INSN_MAX_LEN];
@@ -411,7 +415,7 @@ void vcpu_run(struct vcpu *v, u64 count)
 
 static void log_insn(struct vcpu *v, const struct insn *i)
 {
-	log_line(v->log, LOG_insn, "%04x:%016llx %-10s len %u rax %llx rsp %llx", v->seg[SEG_CS].sel,
-		 (unsigned long long)v->rip, i->row->name, i->len,
+	log_line(v->log, LOG_insn, "%04x:%016llx %-10s len %u rax %llx rsp %llx",
+		 v->seg[SEG_CS].sel, (unsigned long long)v->rip, i->row->name, i->len,
 		 (unsigned long long)v->reg[RAX], (unsigned long long)v->reg[RSP]);
 }

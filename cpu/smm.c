@@ -16,24 +16,36 @@ struct field {
 	u16 member;
 };
 
-#define F8(o, m) {o, 8, offsetof(struct vcpu, m)}
-#define F4(o, m) {o, 4, offsetof(struct vcpu, m)}
-#define F2(o, m) {o, 2, offsetof(struct vcpu, m)}
+#define F8(o, m)                                                                                   \
+	{                                                                                          \
+		o, 8, offsetof(struct vcpu, m)                                                     \
+	}
+#define F4(o, m)                                                                                   \
+	{                                                                                          \
+		o, 4, offsetof(struct vcpu, m)                                                     \
+	}
+#define F2(o, m)                                                                                   \
+	{                                                                                          \
+		o, 2, offsetof(struct vcpu, m)                                                     \
+	}
 #define SEGMENT(o, n) F2(o, seg[n].sel), F4((o) + 4, seg[n].limit), F8((o) + 8, seg[n].base)
 static const struct field fields[] = {
 	SEGMENT(0x7e00, SEG_ES), SEGMENT(0x7e10, SEG_CS), SEGMENT(0x7e20, SEG_SS),
 	SEGMENT(0x7e30, SEG_DS), SEGMENT(0x7e40, SEG_FS), SEGMENT(0x7e50, SEG_GS),
-	F2(0x7e64, gdtr.limit), F8(0x7e68, gdtr.base), SEGMENT(0x7e70, SEG_LDTR),
-	F2(0x7e84, idtr.limit), F8(0x7e88, idtr.base), SEGMENT(0x7e90, SEG_TR),
-	F8(0x7f48, cr4), F8(0x7f50, cr3), F8(0x7f58, cr0), F8(0x7f60, dr7), F8(0x7f68, dr6),
-	F8(0x7f78, rip), F8(0x7ed0, efer),
-	F8(0x7f80, reg[15]), F8(0x7f88, reg[14]), F8(0x7f90, reg[13]), F8(0x7f98, reg[12]),
-	F8(0x7fa0, reg[11]), F8(0x7fa8, reg[10]), F8(0x7fb0, reg[9]), F8(0x7fb8, reg[8]),
-	F8(0x7fc0, reg[RDI]), F8(0x7fc8, reg[RSI]), F8(0x7fd0, reg[RBP]), F8(0x7fd8, reg[RSP]),
-	F8(0x7fe0, reg[RBX]), F8(0x7fe8, reg[RDX]), F8(0x7ff0, reg[RCX]), F8(0x7ff8, reg[RAX]),
+	F2(0x7e64, gdtr.limit),	 F8(0x7e68, gdtr.base),	  SEGMENT(0x7e70, SEG_LDTR),
+	F2(0x7e84, idtr.limit),	 F8(0x7e88, idtr.base),	  SEGMENT(0x7e90, SEG_TR),
+	F8(0x7f48, cr4),	 F8(0x7f50, cr3),	  F8(0x7f58, cr0),
+	F8(0x7f60, dr7),	 F8(0x7f68, dr6),	  F8(0x7f78, rip),
+	F8(0x7ed0, efer),	 F8(0x7f80, reg[15]),	  F8(0x7f88, reg[14]),
+	F8(0x7f90, reg[13]),	 F8(0x7f98, reg[12]),	  F8(0x7fa0, reg[11]),
+	F8(0x7fa8, reg[10]),	 F8(0x7fb0, reg[9]),	  F8(0x7fb8, reg[8]),
+	F8(0x7fc0, reg[RDI]),	 F8(0x7fc8, reg[RSI]),	  F8(0x7fd0, reg[RBP]),
+	F8(0x7fd8, reg[RSP]),	 F8(0x7fe0, reg[RBX]),	  F8(0x7fe8, reg[RDX]),
+	F8(0x7ff0, reg[RCX]),	 F8(0x7ff8, reg[RAX]),
 };
 #define AR_AT(n) (0x7e02 + 0x10 * (n))
-static const u16 ar_offset[SEGS] = {AR_AT(0), AR_AT(1), AR_AT(2), AR_AT(3), AR_AT(4), AR_AT(5), 0x7e72, 0x7e92};
+static const u16 ar_offset[SEGS] = {AR_AT(0), AR_AT(1), AR_AT(2), AR_AT(3),
+				    AR_AT(4), AR_AT(5), 0x7e72,	  0x7e92};
 
 static u64 at(const struct vcpu *v, unsigned offset)
 {
@@ -119,7 +131,9 @@ int x_rsm(struct vcpu *v, const struct insn *i)
 		vcpu_recompute(v);
 		return EXEC_VMEXIT;
 	}
-	v->cpl = v->rflags & RFLAGS_VM ? 3 : v->cr0 & CR0_PE ? v->seg[SEG_SS].ar >> AR_DPL_SHIFT & 3 : 0;
+	v->cpl = v->rflags & RFLAGS_VM ? 3
+		 : v->cr0 & CR0_PE     ? v->seg[SEG_SS].ar >> AR_DPL_SHIFT & 3
+				       : 0;
 	tlb_flush_vpid_eptp(&v->tlb, v->vmx.vpid, v->vmx.eptp, true);
 	vcpu_recompute(v);
 	v->recheck = true;

@@ -12,7 +12,7 @@
 
 /* Offsets of the fields that a switch saves and loads, in the two layouts. */
 struct tss_layout {
-	u8 size; /* bytes of a register field */
+	u8 size;  /* bytes of a register field */
 	u8 bytes; /* least size of the segment */
 	u8 ip, flags, gpr, segs, ldt;
 	u8 nsegs; /* ES CS SS DS, and FS GS in the 32-bit form */
@@ -265,7 +265,7 @@ static int enter(struct vcpu *v, const struct switching *s, u64 cr3)
 	int r = 0;
 
 	vcpu_recompute(v);
-	if (s->new == &layout32 && v->cr0 & CR0_PG)
+	if (s->new == &layout32 && v->cr0 &CR0_PG)
 		r = cr3_write(v, cr3);
 	if (!r)
 		r = load_segments(v);
@@ -308,8 +308,12 @@ int task_switch_from(struct vcpu *v, const struct task_source *t)
 
 int task_switch(struct vcpu *v, u16 sel, unsigned source, bool has_error, u32 error, u64 next_rip)
 {
-	struct task_source t = {.sel = sel, .source = (u8)source, .has_error = has_error,
-				.error = error, .next_rip = next_rip, .flags = flags_get(v)};
+	struct task_source t = {.sel = sel,
+				.source = (u8)source,
+				.has_error = has_error,
+				.error = error,
+				.next_rip = next_rip,
+				.flags = flags_get(v)};
 
 	return task_switch_from(v, &t);
 }

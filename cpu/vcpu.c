@@ -40,7 +40,9 @@ static void reset_segments(struct vcpu *v)
 {
 	for (unsigned s = 0; s < SEGS; s++)
 		v->seg[s] = (struct seg){.limit = 0xffff, .ar = AR_P | AR_S | 3};
-	v->seg[SEG_CS] = (struct seg){.base = 0xffff0000, .limit = 0xffff, .sel = 0xf000,
+	v->seg[SEG_CS] = (struct seg){.base = 0xffff0000,
+				      .limit = 0xffff,
+				      .sel = 0xf000,
 				      .ar = AR_P | AR_S | AR_CODE | 3};
 	v->seg[SEG_LDTR].ar = AR_P | 2;
 	v->seg[SEG_TR].ar = AR_P | 11;
@@ -126,8 +128,8 @@ static u8 mode_now(const struct vcpu *v)
 
 static bool flat_data(const struct seg *s)
 {
-	return s->base == 0 && s->limit == 0xffffffff && !(s->ar & AR_UNUSABLE) && !(s->ar & AR_CODE) &&
-	       (s->ar & (AR_RW | AR_DC)) == AR_RW;
+	return s->base == 0 && s->limit == 0xffffffff && !(s->ar & AR_UNUSABLE) &&
+	       !(s->ar & AR_CODE) && (s->ar & (AR_RW | AR_DC)) == AR_RW;
 }
 
 /* Fast handlers add no segment bases and check no limits. */
@@ -136,7 +138,8 @@ static bool flat32(const struct vcpu *v)
 	const struct seg *cs = &v->seg[SEG_CS];
 
 	return mode_protected(v) && cs->base == 0 && cs->limit == 0xffffffff && cs->ar & AR_DB &&
-	       flat_data(&v->seg[SEG_DS]) && flat_data(&v->seg[SEG_ES]) && flat_data(&v->seg[SEG_SS]);
+	       flat_data(&v->seg[SEG_DS]) && flat_data(&v->seg[SEG_ES]) &&
+	       flat_data(&v->seg[SEG_SS]);
 }
 
 static u16 mode_key_now(const struct vcpu *v)
@@ -214,7 +217,8 @@ void vcpu_print_events(const struct vcpu *v, FILE *out)
 	for (u32 k = v->events_at - n; k != v->events_at; k++) {
 		const struct event_record *e = &v->events[k % EVENT_RING];
 
-		fprintf(out, "  %12llu  vector %02x type %u error %x cr2 %016llx at %04x:%016llx%s\n",
+		fprintf(out,
+			"  %12llu  vector %02x type %u error %x cr2 %016llx at %04x:%016llx%s\n",
 			(unsigned long long)e->icount, e->vector, e->type, e->error,
 			(unsigned long long)e->cr2, e->cs, (unsigned long long)e->rip,
 			e->non_root ? " (VMX non-root)" : "");
@@ -224,12 +228,15 @@ void vcpu_print_events(const struct vcpu *v, FILE *out)
 void vcpu_dump(const struct vcpu *v, FILE *out)
 {
 	static const char *const seg_name[] = {"ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR"};
-	static const char *const reg_name[] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
-					       "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15"};
+	static const char *const reg_name[] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP",
+					       "RSI", "RDI", "R8",  "R9",  "R10", "R11",
+					       "R12", "R13", "R14", "R15"};
 
 	fprintf(out, "CPU %u  RIP %016llx  RFLAGS %08llx  CPL %u  %s\n", v->id,
 		(unsigned long long)v->rip, (unsigned long long)flags_get(v), v->cpl,
-		v->vmx.non_root ? "VMX non-root" : v->vmx.vmxon ? "VMX root" : "");
+		v->vmx.non_root ? "VMX non-root"
+		: v->vmx.vmxon	? "VMX root"
+				: "");
 	for (unsigned r = 0; r < 16; r++)
 		fprintf(out, "%-3s %016llx%s", reg_name[r], (unsigned long long)v->reg[r],
 			r % 4 == 3 ? "\n" : "  ");

@@ -15,17 +15,26 @@
 #include "mmu/walk.h"
 #include "vmx/vmx_state.h"
 
-enum gpr {
-	RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15
-};
+enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 
 enum segreg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEGS };
 
 /* Access rights as the VMCS holds them (SDM "Guest Register State"). */
 enum {
-	AR_TYPE = 0xf, AR_A = 1, AR_RW = 2, AR_DC = 4, AR_CODE = 8,
-	AR_S = 0x10, AR_DPL_SHIFT = 5, AR_DPL = 0x60, AR_P = 0x80, AR_AVL = 0x1000, AR_L = 0x2000, AR_DB = 0x4000,
-	AR_G = 0x8000, AR_UNUSABLE = 0x10000,
+	AR_TYPE = 0xf,
+	AR_A = 1,
+	AR_RW = 2,
+	AR_DC = 4,
+	AR_CODE = 8,
+	AR_S = 0x10,
+	AR_DPL_SHIFT = 5,
+	AR_DPL = 0x60,
+	AR_P = 0x80,
+	AR_AVL = 0x1000,
+	AR_L = 0x2000,
+	AR_DB = 0x4000,
+	AR_G = 0x8000,
+	AR_UNUSABLE = 0x10000,
 };
 
 struct seg {
@@ -99,27 +108,49 @@ struct dtr {
 #define DR6_BS 0x4000ull
 
 enum vector {
-	VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6, VEC_NM = 7, VEC_DF = 8,
-	VEC_TS = 10, VEC_NP = 11, VEC_SS = 12, VEC_GP = 13, VEC_PF = 14, VEC_MF = 16, VEC_AC = 17, VEC_MC = 18,
-	VEC_XM = 19, VEC_VE = 20, VEC_CP = 21
+	VEC_DE = 0,
+	VEC_DB = 1,
+	VEC_NMI = 2,
+	VEC_BP = 3,
+	VEC_OF = 4,
+	VEC_BR = 5,
+	VEC_UD = 6,
+	VEC_NM = 7,
+	VEC_DF = 8,
+	VEC_TS = 10,
+	VEC_NP = 11,
+	VEC_SS = 12,
+	VEC_GP = 13,
+	VEC_PF = 14,
+	VEC_MF = 16,
+	VEC_AC = 17,
+	VEC_MC = 18,
+	VEC_XM = 19,
+	VEC_VE = 20,
+	VEC_CP = 21
 };
 
 /* Interruption types as in VM-entry/VM-exit interruption information. */
 enum event_type {
-	EVENT_EXT_INT = 0, EVENT_NMI = 2, EVENT_HW_EXC = 3, EVENT_SW_INT = 4, EVENT_PRIV_SW_EXC = 5,
-	EVENT_SW_EXC = 6, EVENT_OTHER = 7
+	EVENT_EXT_INT = 0,
+	EVENT_NMI = 2,
+	EVENT_HW_EXC = 3,
+	EVENT_SW_INT = 4,
+	EVENT_PRIV_SW_EXC = 5,
+	EVENT_SW_EXC = 6,
+	EVENT_OTHER = 7
 };
 
 /* An exception or interrupt on its way to the guest. */
 struct event {
 	bool valid;
 	u8 vector;
-	u8 type;	/* enum event_type */
+	u8 type; /* enum event_type */
 	bool has_error;
 	u32 error;
-	u8 len;		/* instruction length: software events push rip + len */
-	u64 cr2;	/* #PF: linear address */
-	u64 dr6;	/* #DB: bits to set in DR6 */
+	u8 len;	 /* instruction length: software events push rip + len */
+	u64 cr2; /* #PF: linear address */
+	u64 dr6; /* #DB: bits to set in DR6 */
 };
 
 /* One exception or interrupt delivered, for the ring printed when a guest dies. */
@@ -156,7 +187,7 @@ struct f80_reg {
 struct x87 {
 	struct f80_reg st[8]; /* physical registers; MMi is st[i].sig */
 	u16 fcw, fsw;	      /* fsw with TOP in bits 13:11 */
-	u8 tag_valid;	      /* bit per physical register: 1 not empty (FXSAVE form of the tag word) */
+	u8 tag_valid; /* bit per physical register: 1 not empty (FXSAVE form of the tag word) */
 	u16 fop, fcs, fds;
 	u64 fip, fdp;
 };
@@ -167,8 +198,8 @@ struct block;
 struct vcpu {
 	/* --- arch, hot: byte offsets 0-255 --- */
 	u64 reg[16];
-	u64 zero;    /* always 0: "no base", "no index" */
-	u64 ripbase; /* derived: RIP of byte 0 of the current block's page */
+	u64 zero;	    /* always 0: "no base", "no index" */
+	u64 ripbase;	    /* derived: RIP of byte 0 of the current block's page */
 	u64 fl_res, fl_aux; /* lazy CF PF AF ZF SF OF */
 	u64 segbase[8];	    /* derived: what fast handlers add: 0 for flat segments */
 	u64 lin_mask;	    /* derived: all-ones in 64-bit mode, else 32 bits */
@@ -203,39 +234,39 @@ struct vcpu {
 	u64 shadow_at;
 	u64 pending_dbg; /* debug exceptions (DR6 form) to be delivered before the next instruction */
 	struct event inject; /* set by VM entry: delivered before anything else */
-	u64 icount;	/* instructions retired at the last point outside a block */
-	u64 skipped;	/* ticks of virtual time not spent on instructions */
+	u64 icount;	     /* instructions retired at the last point outside a block */
+	u64 skipped;	     /* ticks of virtual time not spent on instructions */
 	s64 tsc_offset_host; /* IA32_TSC = ticks + this, writable by WRMSR */
 	struct vmx_state vmx;
 
 	/* --- derived --- */
-	struct event exc; /* raised by the current instruction, waiting for event_deliver */
-	u64 icount_end;	  /* icount + budget at the time the handlers were entered */
-	u8 cur_left;	  /* instructions of the block behind the current generic one */
-	u8 width_laddr;	  /* canonical width now: 48 or 57 */
-	u8 mode;	  /* enum cpu_mode */
-	u16 mode_key;	  /* block cache mode: see block.h */
-	bool recheck;	  /* a wire or flag changed: look at events before the next block */
+	struct event exc;  /* raised by the current instruction, waiting for event_deliver */
+	u64 icount_end;	   /* icount + budget at the time the handlers were entered */
+	u8 cur_left;	   /* instructions of the block behind the current generic one */
+	u8 width_laddr;	   /* canonical width now: 48 or 57 */
+	u8 mode;	   /* enum cpu_mode */
+	u16 mode_key;	   /* block cache mode: see block.h */
+	bool recheck;	   /* a wire or flag changed: look at events before the next block */
 	bool intr_waiting; /* an interrupt is pending but blocked */
-	bool leave;	  /* the host wants run to return */
-	bool step_mode;	  /* TF, breakpoints or a debugger: one instruction at a time */
-	bool debugger;	  /* a debugger wants every instruction boundary */
-	bool one_step;	  /* the next instruction alone, then events (interrupt shadow) */
-	bool watch;	  /* data breakpoints armed in DR7 */
-	bool cur_stale;	  /* the block being executed was invalidated */
-	bool delivering;  /* inside event_deliver */
-	bool event_ext;	  /* EXT bit of error codes that the delivery of an event raises */
-	u8 stop_reason;	  /* enum vcpu_stop */
-	u32 events_at;	  /* events ever delivered; ring index modulo EVENT_RING */
+	bool leave;	   /* the host wants run to return */
+	bool step_mode;	   /* TF, breakpoints or a debugger: one instruction at a time */
+	bool debugger;	   /* a debugger wants every instruction boundary */
+	bool one_step;	   /* the next instruction alone, then events (interrupt shadow) */
+	bool watch;	   /* data breakpoints armed in DR7 */
+	bool cur_stale;	   /* the block being executed was invalidated */
+	bool delivering;   /* inside event_deliver */
+	bool event_ext;	   /* EXT bit of error codes that the delivery of an event raises */
+	u8 stop_reason;	   /* enum vcpu_stop */
+	u32 events_at;	   /* events ever delivered; ring index modulo EVENT_RING */
 	struct event_record events[EVENT_RING];
 	bool align_check; /* CR0.AM, RFLAGS.AC and CPL 3: misaligned accesses raise #AC */
 	u32 attr_trap;	  /* enum insn_attr bits that need a look before exec, see check.c */
 	void (*next_fn)(struct vcpu *, struct op *, struct tlb_table *, s64);
-	struct op *next_op; /* loop dispatcher and leaving: what runs next, NULL none */
-	u64 code_page;	  /* physical page of the current block */
-	u8 leave_code;	  /* enum leave_code */
-	u8 exec_code;	  /* enum exec_result, with LEAVE_EVENT */
-	u64 hit_dr6;	  /* data breakpoints hit by the current instruction */
+	struct op *next_op;	 /* loop dispatcher and leaving: what runs next, NULL none */
+	u64 code_page;		 /* physical page of the current block */
+	u8 leave_code;		 /* enum leave_code */
+	u8 exec_code;		 /* enum exec_result, with LEAVE_EVENT */
+	u64 hit_dr6;		 /* data breakpoints hit by the current instruction */
 	struct tlb_table *table; /* current way's TLB table */
 	struct walk_env walk;
 	struct tlb tlb;
@@ -253,7 +284,12 @@ struct vcpu {
 };
 
 enum vcpu_stop {
-	STOP_NONE, STOP_BUDGET, STOP_HALT, STOP_TRIPLE_FAULT, STOP_REQUEST, STOP_BREAKPOINT
+	STOP_NONE,
+	STOP_BUDGET,
+	STOP_HALT,
+	STOP_TRIPLE_FAULT,
+	STOP_REQUEST,
+	STOP_BREAKPOINT
 };
 
 /* How the CPU reaches its local APIC, time and the outside; set by the machine. */

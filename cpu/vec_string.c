@@ -17,10 +17,18 @@ static void unpack(s32 *to, union lane l, unsigned imm)
 {
 	for (unsigned j = 0; j < 16; j++) {
 		switch (imm & 3) {
-		case 0: to[j] = l.b[j]; break;
-		case 1: to[j] = l.w[j & 7]; break;
-		case 2: to[j] = l.sb[j]; break;
-		default: to[j] = l.sw[j & 7]; break;
+		case 0:
+			to[j] = l.b[j];
+			break;
+		case 1:
+			to[j] = l.w[j & 7];
+			break;
+		case 2:
+			to[j] = l.sb[j];
+			break;
+		default:
+			to[j] = l.sw[j & 7];
+			break;
 		}
 	}
 }

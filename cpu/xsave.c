@@ -275,7 +275,8 @@ static int save(struct vcpu *v, const struct insn *i, bool compacted, bool optim
 		put_mxcsr(v, b);
 	if (compacted && rfbm & XSTATE_SSE && v->mxcsr != 0x1f80)
 		bv |= XSTATE_SSE;
-	put_components(v, b, rfbm & (compacted || optimise ? bv : ~0ull), xcomp, i->prefix & P_REXW);
+	put_components(v, b, rfbm & (compacted || optimise ? bv : ~0ull), xcomp,
+		       i->prefix & P_REXW);
 	store_le64(b + LEGACY_BYTES, bv);
 	if (compacted)
 		store_le64(b + LEGACY_BYTES + 8, xcomp);

@@ -18,10 +18,10 @@ struct device;
 
 struct device_class {
 	const char *name;
-	size_t size;			   /* sizeof the chip's struct */
-	const struct state_field *state;   /* architectural state */
-	void (*init)(struct device *d);	   /* once, after env and wires are set; no guest state */
-	void (*reset)(struct device *d);   /* power-on or platform reset */
+	size_t size;			 /* sizeof the chip's struct */
+	const struct state_field *state; /* architectural state */
+	void (*init)(struct device *d);	 /* once, after env and wires are set; no guest state */
+	void (*reset)(struct device *d); /* power-on or platform reset */
 	/* After a load: validate every field as if a guest had written it, re-arm timers.
 	 * False refuses the state. May be NULL. */
 	bool (*post_load)(struct device *d);

@@ -51,8 +51,14 @@ static void init(struct device *d)
 {
 	struct fwcfg *f = (struct fwcfg *)(void *)d;
 
-	f->io = (struct io_region){.name = "fw_cfg", .base = f->io.base, .len = 2, .min = 1, .max = 2,
-				   .read = read_port, .write = write_port, .owner = f};
+	f->io = (struct io_region){.name = "fw_cfg",
+				   .base = f->io.base,
+				   .len = 2,
+				   .min = 1,
+				   .max = 2,
+				   .read = read_port,
+				   .write = write_port,
+				   .owner = f};
 	fwcfg_add(f, FWCFG_SIGNATURE, load_le32("QEMU"), 4);
 	fwcfg_add(f, FWCFG_ID, 1, 4);
 	fwcfg_add(f, FWCFG_FILE_DIR, 0, 4);
@@ -72,5 +78,8 @@ static const struct state_field state[] = {
 	STATE_END,
 };
 
-const struct device_class fwcfg_class = {
-	.name = "fw_cfg", .size = sizeof(struct fwcfg), .state = state, .init = init, .reset = reset};
+const struct device_class fwcfg_class = {.name = "fw_cfg",
+					 .size = sizeof(struct fwcfg),
+					 .state = state,
+					 .init = init,
+					 .reset = reset};

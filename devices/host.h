@@ -19,7 +19,7 @@ struct host_chardev {
 
 /* A disk image. Offsets and lengths in bytes, multiples of 512, checked by the chip against size. */
 struct host_block {
-	u64 size;      /* bytes */
+	u64 size; /* bytes */
 	bool read_only;
 	/* Return 0 or a negative errno. */
 	int (*read)(void *owner, u64 offset, void *buf, size_t len);

@@ -30,14 +30,14 @@ struct msi_sink {
  * values are those of the SDM's ICR (000 fixed, 001 lowest priority, 010 SMI, 100 NMI, 101 INIT,
  * 110 start-up, 111 ExtINT). */
 struct apic_message {
-	u32 dest;	/* destination field; 32 bits in x2APIC mode */
-	u8 mode;	/* delivery mode, 0..7 */
+	u32 dest; /* destination field; 32 bits in x2APIC mode */
+	u8 mode;  /* delivery mode, 0..7 */
 	u8 vector;
-	bool logical;	/* destination mode */
-	bool level;	/* trigger mode */
-	bool assert_;	/* level: assert (1) or de-assert (0) */
-	bool x2apic;	/* dest is an x2APIC destination (cluster form when logical) */
-	u8 shorthand;	/* 0 none, 1 self, 2 all including self, 3 all excluding self */
+	bool logical; /* destination mode */
+	bool level;   /* trigger mode */
+	bool assert_; /* level: assert (1) or de-assert (0) */
+	bool x2apic;  /* dest is an x2APIC destination (cluster form when logical) */
+	u8 shorthand; /* 0 none, 1 self, 2 all including self, 3 all excluding self */
 };
 
 #endif

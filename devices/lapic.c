@@ -57,8 +57,8 @@ enum reg {
 
 /* Bits of each LVT entry that software can write. */
 static const u32 lvt_writable[LAPIC_LVTS] = {
-	[LAPIC_LVT_TIMER] = 0x700ff,  [LAPIC_LVT_THERMAL] = 0x107ff, [LAPIC_LVT_PERF] = 0x107ff,
-	[LAPIC_LVT_LINT0] = 0x1a7ff,  [LAPIC_LVT_LINT1] = 0x1a7ff,   [LAPIC_LVT_ERROR] = 0x100ff,
+	[LAPIC_LVT_TIMER] = 0x700ff, [LAPIC_LVT_THERMAL] = 0x107ff, [LAPIC_LVT_PERF] = 0x107ff,
+	[LAPIC_LVT_LINT0] = 0x1a7ff, [LAPIC_LVT_LINT1] = 0x1a7ff,   [LAPIC_LVT_ERROR] = 0x100ff,
 	[LAPIC_LVT_CMCI] = 0x107ff,
 };
 
@@ -68,24 +68,15 @@ enum { R = 1, W = 2, XR = 4, XW = 8, ALL = 15 };
 static const struct {
 	u8 first, last, access;
 } registers[] = {
-	{REG_ID, REG_ID, R | W | XR},
-	{REG_VERSION, REG_VERSION, R | W | XR},
-	{REG_TPR, REG_TPR, ALL},
-	{REG_APR, REG_APR, R | W},
-	{REG_PPR, REG_PPR, R | W | XR},
-	{REG_EOI, REG_EOI, R | W | XW},
-	{REG_LDR, REG_LDR, R | W | XR},
-	{REG_DFR, REG_DFR, R | W},
-	{REG_SVR, REG_SVR, ALL},
-	{REG_ISR, REG_IRR + 7, R | W | XR},
-	{REG_ESR, REG_ESR, ALL},
-	{REG_CMCI, REG_CMCI, ALL},
-	{REG_ICR, REG_ICR, ALL},
-	{REG_ICR_HIGH, REG_ICR_HIGH, R | W},
-	{REG_LVT, REG_INITIAL, ALL},
-	{REG_CURRENT, REG_CURRENT, R | W | XR},
-	{REG_DIVIDE, REG_DIVIDE, ALL},
-	{REG_SELF_IPI, REG_SELF_IPI, XW},
+	{REG_ID, REG_ID, R | W | XR},	{REG_VERSION, REG_VERSION, R | W | XR},
+	{REG_TPR, REG_TPR, ALL},	{REG_APR, REG_APR, R | W},
+	{REG_PPR, REG_PPR, R | W | XR}, {REG_EOI, REG_EOI, R | W | XW},
+	{REG_LDR, REG_LDR, R | W | XR}, {REG_DFR, REG_DFR, R | W},
+	{REG_SVR, REG_SVR, ALL},	{REG_ISR, REG_IRR + 7, R | W | XR},
+	{REG_ESR, REG_ESR, ALL},	{REG_CMCI, REG_CMCI, ALL},
+	{REG_ICR, REG_ICR, ALL},	{REG_ICR_HIGH, REG_ICR_HIGH, R | W},
+	{REG_LVT, REG_INITIAL, ALL},	{REG_CURRENT, REG_CURRENT, R | W | XR},
+	{REG_DIVIDE, REG_DIVIDE, ALL},	{REG_SELF_IPI, REG_SELF_IPI, XW},
 };
 
 static bool register_allows(const struct lapic *l, unsigned reg, unsigned access)

@@ -20,9 +20,9 @@ struct lapic_wires {
 	void (*smi)(void *owner);
 	/* Message to the other APICs and this one; see lapic_bus_send. True: somebody took it. */
 	bool (*send)(void *owner, const struct lapic *from, const struct apic_message *m);
-	void (*eoi)(void *owner, u8 vector);	/* EOI broadcast to the I/O APICs */
-	void (*base_changed)(void *owner);	/* lapic->base has a new value */
-	u64 (*tsc_now)(void *owner);		/* this CPU's TSC */
+	void (*eoi)(void *owner, u8 vector); /* EOI broadcast to the I/O APICs */
+	void (*base_changed)(void *owner);   /* lapic->base has a new value */
+	u64 (*tsc_now)(void *owner);	     /* this CPU's TSC */
 	/* First virtual ns at which TSC >= tsc; CLOCK_NEVER if that is beyond 64 bits. */
 	u64 (*tsc_to_ns)(void *owner, u64 tsc);
 };

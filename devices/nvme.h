@@ -17,7 +17,6 @@
 #define NVME_ERROR_SIZE 64
 #define NVME_MAX_TRANSFER 0x80000u /* bytes, 2^MDTS pages of 4 KiB */
 
-
 struct nvme {
 	struct pci_device pci;
 	/* Wires, set before init. serial: up to 20 characters, NULL for a default. */

@@ -71,15 +71,33 @@ static void testdev_init(struct device *d)
 {
 	struct testdev *t = (struct testdev *)d;
 
-	t->io_latch = (struct io_region){.name = "testdev latch", .len = 4, .min = 1, .max = 4,
-					 .read = latch_read, .write = latch_write, .owner = t};
-	t->io_flush = (struct io_region){.name = "testdev flush", .len = 4, .min = 4, .max = 4,
-					 .read = flush_read, .write = flush_write, .owner = t};
-	t->io_lines = (struct io_region){.name = "testdev lines", .len = TESTDEV_LINES, .min = 1,
-					 .max = 1, .read = lines_read, .write = lines_write,
+	t->io_latch = (struct io_region){.name = "testdev latch",
+					 .len = 4,
+					 .min = 1,
+					 .max = 4,
+					 .read = latch_read,
+					 .write = latch_write,
 					 .owner = t};
-	t->io_memory = (struct io_region){.name = "testdev memory", .len = TESTDEV_MEMORY, .min = 1,
-					  .max = 8, .read = memory_read, .write = memory_write,
+	t->io_flush = (struct io_region){.name = "testdev flush",
+					 .len = 4,
+					 .min = 4,
+					 .max = 4,
+					 .read = flush_read,
+					 .write = flush_write,
+					 .owner = t};
+	t->io_lines = (struct io_region){.name = "testdev lines",
+					 .len = TESTDEV_LINES,
+					 .min = 1,
+					 .max = 1,
+					 .read = lines_read,
+					 .write = lines_write,
+					 .owner = t};
+	t->io_memory = (struct io_region){.name = "testdev memory",
+					  .len = TESTDEV_MEMORY,
+					  .min = 1,
+					  .max = 8,
+					  .read = memory_read,
+					  .write = memory_write,
 					  .owner = t};
 }
 

@@ -178,8 +178,9 @@ bool cli_parse(struct cli *c, struct settings *set, int argc, char **argv)
 		int eaten;
 
 		if (argv[i][0] != '-' || !argv[i][1])
-			return cli_error(c, "'%.128s' is no option; disks are given with -drive file=%.128s",
-					 argv[i], argv[i]);
+			return cli_error(
+				c, "'%.128s' is no option; disks are given with -drive file=%.128s",
+				argv[i], argv[i]);
 		c->option = NULL;
 		eaten = parse_one(c, argc - i, argv + i);
 		if (!eaten)

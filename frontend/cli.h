@@ -72,7 +72,7 @@ void cli_free(struct cli *c);
 bool cli_error(struct cli *c, const char *fmt, ...) ATTR_PRINTF(2, 3); /* always false */
 /* "WHAT 'name': the nearest is 'x'". */
 bool cli_unknown(struct cli *c, const char *what, const char *name, const char *nearest);
-void *cli_keep(struct cli *c, void *p); /* NULL stays NULL */
+void *cli_keep(struct cli *c, void *p);					     /* NULL stays NULL */
 bool cli_number(struct cli *c, const char *s, u64 min, u64 max, u64 *value); /* 0x too */
 bool cli_on_off(struct cli *c, const char *what, const char *s, bool *value);
 bool cli_stream(struct cli *c, const char *s, struct stream_setting *out);

@@ -46,7 +46,10 @@ static void dump_devices(const struct settings *s, FILE *out)
 		dump_stream(out, "serial", (int)i, &s->serial[i]);
 	dump_stream(out, "debugcon", -1, &s->debugcon);
 	dump_stream(out, "virtconsole", -1, &s->virtconsole);
-	fprintf(out, "monitor = %s\n", s->monitor_stdio ? "stdio" : s->monitor_none ? "none" : "mux");
+	fprintf(out, "monitor = %s\n",
+		s->monitor_stdio  ? "stdio"
+		: s->monitor_none ? "none"
+				  : "mux");
 	for (unsigned i = 0; i < s->drives; i++)
 		dump_drive(out, i, &s->drive[i], s->snapshot);
 	fprintf(out, "virtio-rng = %s\n", on_off(s->rng));

@@ -40,10 +40,11 @@ static const struct {
 
 void help_hint(FILE *out)
 {
-	fprintf(out, "gigogne runs an x86-64 PC whose processor has VT-x, on any host.\n"
-		     "Watch a hypervisor run itself, four levels deep:  gigogne -demo nest,depth=4\n"
-		     "Boot a kernel of yours:  gigogne -kernel vmlinuz -initrd initrd -append "
-		     "console=ttyS0 -nographic   (more: gigogne -help)\n");
+	fprintf(out,
+		"gigogne runs an x86-64 PC whose processor has VT-x, on any host.\n"
+		"Watch a hypervisor run itself, four levels deep:  gigogne -demo nest,depth=4\n"
+		"Boot a kernel of yours:  gigogne -kernel vmlinuz -initrd initrd -append "
+		"console=ttyS0 -nographic   (more: gigogne -help)\n");
 }
 
 void help_print(FILE *out)
@@ -53,8 +54,9 @@ void help_print(FILE *out)
 		if (rows[i].title)
 			fprintf(out, "\n%s:\n", rows[i].name);
 		else
-			fprintf(out, "  -%s%s%s\n        %s\n", rows[i].name, rows[i].arg ? " " : "",
-				rows[i].arg ? rows[i].arg : "", rows[i].text);
+			fprintf(out, "  -%s%s%s\n        %s\n", rows[i].name,
+				rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "",
+				rows[i].text);
 	}
 	fprintf(out, "\nExit codes:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(exit_codes); i++)
@@ -64,8 +66,8 @@ void help_print(FILE *out)
 void help_devices(FILE *out)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
-		fprintf(out, "%-18s %s\n%-18s properties: %s\n", devices[i].name, devices[i].text, "",
-			devices[i].props);
+		fprintf(out, "%-18s %s\n%-18s properties: %s\n", devices[i].name, devices[i].text,
+			"", devices[i].props);
 }
 
 void help_log_kinds(FILE *out)
@@ -176,10 +178,11 @@ static void bash_case(FILE *out, const char *name, const char *arg)
 
 void help_bash(FILE *out)
 {
-	fprintf(out, "# bash completion of gigogne: made by `gigogne -help=bash`\n"
-		     "_gigogne()\n{\n"
-		     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words\n"
-		     "\tCOMPREPLY=()\n\tcase $prev in\n");
+	fprintf(out,
+		"# bash completion of gigogne: made by `gigogne -help=bash`\n"
+		"_gigogne()\n{\n"
+		"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words\n"
+		"\tCOMPREPLY=()\n\tcase $prev in\n");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i].arg)
 			bash_case(out, rows[i].name, rows[i].arg);

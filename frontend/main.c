@@ -40,6 +40,9 @@ static int run(struct frontend *f)
 	code = machine_run(f->machine);
 	frontend_events(f, 0);
 	terminal_restore();
+	if (code == EXIT_TIME_LIMIT && !f->ending)
+		fprintf(stderr,
+			"gigogne: the limit of the guest's time or instructions is reached\n");
 	if (f->gdb)
 		gdb_ended(f->gdb, code);
 	return code;

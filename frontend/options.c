@@ -67,7 +67,8 @@ bool opt_demo(struct cli *c, const char *arg)
 	if (!props_parse(c, arg, "depth shadow clock", &p))
 		return false;
 	if (!p.first || strcmp(p.first, "nest"))
-		return cli_error(c, "no demo '%.64s'; the nearest is 'nest'", p.first ? p.first : "");
+		return cli_error(c, "no demo '%.64s'; the nearest is 'nest'",
+				 p.first ? p.first : "");
 	depth = props_get(&p, "depth");
 	if (depth && !cli_number(c, depth, 1, 12, &n))
 		return false;
@@ -78,8 +79,7 @@ bool opt_demo(struct cli *c, const char *arg)
 		return false;
 	snprintf(line, sizeof(line), "depth=%u%s%s", (unsigned)n, shadow ? "" : " shadow=0",
 		 ticks ? " clock=1" : "");
-	return set_once(c, &s->demo, "nest") &&
-	       set_once(c, &s->append, cli_keep(c, strdup(line)));
+	return set_once(c, &s->demo, "nest") && set_once(c, &s->append, cli_keep(c, strdup(line)));
 }
 
 /* --- machine --- */
@@ -95,7 +95,8 @@ bool opt_m(struct cli *c, const char *arg)
 	unit = number + strspn(number, "0123456789");
 	if (unit == number || strlen(s) >= sizeof(number) - 1 || strlen(unit) > 1 ||
 	    (*unit && !strchr("kKmMgGtT", *unit)))
-		return cli_error(c, "'%.64s' is not a size; give MiB, or a number with M or G", arg);
+		return cli_error(c, "'%.64s' is not a size; give MiB, or a number with M or G",
+				 arg);
 	if (*unit)
 		shift = *unit == 'k' || *unit == 'K'   ? 10
 			: *unit == 'm' || *unit == 'M' ? 20
@@ -196,8 +197,9 @@ bool opt_rtc(struct cli *c, const char *arg)
 	else if (!strcmp(base, "localtime") && localtime_r(&now, &tm))
 		c->set->epoch = timegm(&tm);
 	else if (!parse_date(base, &c->set->epoch))
-		return cli_error(c, "base='%.64s': give utc, localtime or a date like "
-				    "2026-01-31T12:00:00",
+		return cli_error(c,
+				 "base='%.64s': give utc, localtime or a date like "
+				 "2026-01-31T12:00:00",
 				 base);
 	return true;
 }

@@ -88,7 +88,7 @@ bool opt_chardev(struct cli *c, const char *arg)
 		return cli_error(c, "path= belongs to file, and file needs it");
 	if (!cli_on_off(c, "mux", props_get(&p, "mux"), &mux))
 		return false;
-	new.monitor = mux && new.kind == STREAM_STDIO;
+	new.monitor = mux &&new.kind == STREAM_STDIO;
 	for (unsigned i = 0; i < s->chardevs; i++)
 		if (!strcmp(s->chardev[i].id, new.id))
 			return cli_error(c, "id '%.64s' is given twice", new.id);
@@ -333,6 +333,6 @@ bool opt_device(struct cli *c, const char *arg)
 			return props_parse(c, arg, devices[i].props, &p) &&
 			       devices[i].handler(c, &p);
 	}
-	return cli_error(c, "no device '%.*s'; the nearest is '%s'", (int)(len < 64 ? len : 64), arg,
-			 n.best);
+	return cli_error(c, "no device '%.*s'; the nearest is '%s'", (int)(len < 64 ? len : 64),
+			 arg, n.best);
 }

@@ -32,8 +32,17 @@ static void put_text(struct buf *t, const char *s, unsigned n)
 /* --- AML --- */
 
 enum {
-	AML_ZERO = 0x00, AML_ONE = 0x01, AML_NAME = 0x08, AML_BYTE = 0x0a, AML_WORD = 0x0b, AML_DWORD = 0x0c,
-	AML_SCOPE = 0x10, AML_BUFFER = 0x11, AML_PACKAGE = 0x12, AML_EXT = 0x5b, AML_DEVICE = 0x82,
+	AML_ZERO = 0x00,
+	AML_ONE = 0x01,
+	AML_NAME = 0x08,
+	AML_BYTE = 0x0a,
+	AML_WORD = 0x0b,
+	AML_DWORD = 0x0c,
+	AML_SCOPE = 0x10,
+	AML_BUFFER = 0x11,
+	AML_PACKAGE = 0x12,
+	AML_EXT = 0x5b,
+	AML_DEVICE = 0x82,
 };
 
 static void aml_int(struct buf *t, u64 v)
@@ -90,7 +99,8 @@ static void aml_eisa(struct buf *t, const char *id)
 		     (unsigned)(id[2] - 0x40) << 16;
 
 	for (unsigned k = 0; k < 4; k++)
-		v |= (unsigned)(id[3 + k] <= '9' ? id[3 + k] - '0' : id[3 + k] - 'A' + 10) << (12 - 4 * k);
+		v |= (unsigned)(id[3 + k] <= '9' ? id[3 + k] - '0' : id[3 + k] - 'A' + 10)
+		     << (12 - 4 * k);
 	aml_name(t, "_HID");
 	put(t, AML_DWORD, 1);
 	put(t, __builtin_bswap32(v), 4);
@@ -304,12 +314,13 @@ static void fadt(struct buf *t, u64 facs, u64 dsdt)
 	put(t, 0, 3);
 	put(t, 0xfff, 2); /* no C2, C3 */
 	put(t, 0xfff, 2);
-	put(t, 0, 6);	  /* flush, duty */
-	put(t, 0, 2);	  /* day and month alarm */
-	put(t, 0x32, 1);  /* century */
-	put(t, 3, 2);	  /* legacy devices, 8042 */
+	put(t, 0, 6);	 /* flush, duty */
+	put(t, 0, 2);	 /* day and month alarm */
+	put(t, 0x32, 1); /* century */
+	put(t, 3, 2);	 /* legacy devices, 8042 */
 	put(t, 0, 1);
-	put(t, 0x4a5, 4); /* WBINVD, C1, sleep button absent, RTC not in fixed space, reset register */
+	put(t, 0x4a5,
+	    4); /* WBINVD, C1, sleep button absent, RTC not in fixed space, reset register */
 	gas_io(t, 0xcf9, 8);
 	put(t, 6, 1);
 	put(t, 0, 3);
@@ -356,7 +367,7 @@ static void madt(struct machine *m, struct buf *t)
 	put(t, 0, 4);
 	madt_override(t, 0, 2, 0);
 	madt_override(t, SCI_IRQ, SCI_IRQ, 0xd); /* level, active high */
-	put(t, 4, 1); /* LINT1 of every CPU is NMI */
+	put(t, 4, 1);				 /* LINT1 of every CPU is NMI */
 	put(t, 6, 1);
 	put(t, 0xff, 1);
 	put(t, 0, 2);

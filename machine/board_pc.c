@@ -33,8 +33,7 @@ static u64 wire_tsc_now(void *owner)
 {
 	struct cpu_slot *s = owner;
 
-	return s->m->cur == &s->v ? vcpu_tsc(&s->v)
-				  : s->m->ticks + (u64)s->v.tsc_offset_host;
+	return s->m->cur == &s->v ? vcpu_tsc(&s->v) : s->m->ticks + (u64)s->v.tsc_offset_host;
 }
 
 static u64 wire_tsc_to_ns(void *owner, u64 tsc)
@@ -91,7 +90,8 @@ static void legacy_irq(void *owner, unsigned n, bool level)
 
 static struct irq_line irq_to(struct machine *m, unsigned n)
 {
-	return (struct irq_line){.set = n == 0 || n == 8 ? legacy_irq : isa_irq, .owner = m, .n = n};
+	return (struct irq_line){
+		.set = n == 0 || n == 8 ? legacy_irq : isa_irq, .owner = m, .n = n};
 }
 
 static struct irq_line pin_to(struct machine *m, unsigned pin)
@@ -286,9 +286,14 @@ static void apic_base_changed(void *owner)
 		if (!at || apic_page_exists(m, at))
 			continue;
 		p->m = m;
-		p->io = (struct io_region){.name = "local APIC", .base = at, .len = 0x1000, .min = 1,
-					   .max = 8, .read = apic_page_read,
-					   .write = apic_page_write, .owner = p};
+		p->io = (struct io_region){.name = "local APIC",
+					   .base = at,
+					   .len = 0x1000,
+					   .min = 1,
+					   .max = 8,
+					   .read = apic_page_read,
+					   .write = apic_page_write,
+					   .owner = p};
 		p->attached = bus_attach(&m->mmio, &p->io);
 	}
 }
@@ -404,13 +409,21 @@ static void attach(struct machine *m, struct bus *b, struct io_region *r, u64 ba
 static void build_lapic(struct cpu_slot *s, unsigned id)
 {
 	struct machine *m = s->m;
-	static const char *const names[] = {"apic0", "apic1", "apic2", "apic3", "apic4", "apic5", "apic6", "apic7",
-					    "apic8", "apic9", "apic10", "apic11", "apic12", "apic13", "apic14", "apic15"};
+	static const char *const names[] = {
+		"apic0", "apic1", "apic2",  "apic3",  "apic4",	"apic5",  "apic6",  "apic7",
+		"apic8", "apic9", "apic10", "apic11", "apic12", "apic13", "apic14", "apic15"};
 
-	s->lapic.wires = (struct lapic_wires){
-		.owner = s, .intr_changed = lapic_changed, .init = apic_init, .sipi = apic_sipi,
-		.nmi = apic_nmi, .smi = apic_smi, .send = apic_send, .eoi = apic_eoi,
-		.base_changed = apic_base_changed, .tsc_now = wire_tsc_now, .tsc_to_ns = wire_tsc_to_ns};
+	s->lapic.wires = (struct lapic_wires){.owner = s,
+					      .intr_changed = lapic_changed,
+					      .init = apic_init,
+					      .sipi = apic_sipi,
+					      .nmi = apic_nmi,
+					      .smi = apic_smi,
+					      .send = apic_send,
+					      .eoi = apic_eoi,
+					      .base_changed = apic_base_changed,
+					      .tsc_now = wire_tsc_now,
+					      .tsc_to_ns = wire_tsc_to_ns};
 	s->lapic.id = id;
 	s->lapic.bsp = id == 0;
 	s->lapic.has_x2apic = model_has(m->cfg.model, FEAT_X2APIC);
@@ -428,10 +441,16 @@ static bool build_cpu(struct machine *m, unsigned id)
 		return false;
 	m->cpu[id] = s;
 	s->m = m;
-	s->wires = (struct cpu_wires){
-		.owner = s, .intr_pending = intr_pending, .intr_acknowledge = intr_acknowledge,
-		.get_cr8 = get_cr8, .set_cr8 = set_cr8, .apic_read = apic_read, .apic_write = apic_write,
-		.random = wire_random, .tsc_changed = tsc_changed, .smi_ack = smi_ack};
+	s->wires = (struct cpu_wires){.owner = s,
+				      .intr_pending = intr_pending,
+				      .intr_acknowledge = intr_acknowledge,
+				      .get_cr8 = get_cr8,
+				      .set_cr8 = set_cr8,
+				      .apic_read = apic_read,
+				      .apic_write = apic_write,
+				      .random = wire_random,
+				      .tsc_changed = tsc_changed,
+				      .smi_ack = smi_ack};
 	build_lapic(s, id);
 	return vcpu_init(&s->v, id, m->cfg.model, &m->mem, &m->mmio, &m->pio, m->log, &s->wires,
 			 m->blocks, m->decoder);
@@ -576,7 +595,8 @@ static bool build_drives(struct machine *m, unsigned *slot)
 				return false;
 			m->vblk[n]->block = d->block;
 			m->vblk[n]->serial = d->serial;
-			ok = plug(m, &m->vblk[n]->vpci.pci, &virtio_blk_class, names[n], (*slot)++, 0);
+			ok = plug(m, &m->vblk[n]->vpci.pci, &virtio_blk_class, names[n], (*slot)++,
+				  0);
 		}
 		if (!ok)
 			return false;
@@ -592,7 +612,8 @@ static bool build_pci(struct machine *m)
 	m->pci.io = &m->pio;
 	m->pci.msi = (struct msi_sink){.send = msi_send, .owner = m};
 	for (unsigned n = 0; n < PCI_PINS; n++)
-		m->pci.pirq[n] = (struct irq_line){.set = piix3_set_pirq, .owner = &m->piix3, .n = n};
+		m->pci.pirq[n] =
+			(struct irq_line){.set = piix3_set_pirq, .owner = &m->piix3, .n = n};
 	add(m, &m->pci.dev, &pci_bus_class, "pci");
 	for (unsigned n = 0; n < 16; n++)
 		m->piix3.irq[n] = (struct irq_line){.set = pic_set_irq, .owner = &m->pic, .n = n};
@@ -606,7 +627,8 @@ static bool build_pci(struct machine *m)
 		return false;
 	if (m->cfg.console) {
 		m->console.chr = m->cfg.console;
-		if (!plug(m, &m->console.vpci.pci, &virtio_console_class, "virtio-console", slot++, 0))
+		if (!plug(m, &m->console.vpci.pci, &virtio_console_class, "virtio-console", slot++,
+			  0))
 			return false;
 	}
 	if (m->cfg.rng) {
@@ -694,8 +716,10 @@ static void firmware_legacy(struct machine *m)
 
 void board_reset(struct machine *m)
 {
-	struct pci_window w = {.mem_base = PCI_MEM_BASE, .mem_end = PCI_MEM_END,
-			       .io_base = 0xc000, .io_end = 0xff00};
+	struct pci_window w = {.mem_base = PCI_MEM_BASE,
+			       .mem_end = PCI_MEM_END,
+			       .io_base = 0xc000,
+			       .io_end = 0xff00};
 
 	for (unsigned n = 0; n < m->devices; n++)
 		m->device[n]->cls->reset(m->device[n]);

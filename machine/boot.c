@@ -118,8 +118,8 @@ static void flat_segments(struct vcpu *v, bool long_mode)
 	v->gdtr = (struct dtr){.base = BOOT_GDT, .limit = 5 * 8 - 1};
 	v->idtr = (struct dtr){.base = 0, .limit = 0};
 	for (unsigned s = SEG_ES; s <= SEG_GS; s++)
-		v->seg[s] = (struct seg){.limit = 0xffffffff, .sel = 0x18,
-					 .ar = AR_P | AR_S | AR_DB | AR_G | 3};
+		v->seg[s] = (struct seg){
+			.limit = 0xffffffff, .sel = 0x18, .ar = AR_P | AR_S | AR_DB | AR_G | 3};
 	v->seg[SEG_CS].sel = 0x10;
 	v->seg[SEG_CS].ar = AR_P | AR_S | AR_G | (long_mode ? AR_L : AR_DB) | AR_CODE | 3;
 	v->seg[SEG_TR] = (struct seg){.limit = 0x67, .sel = 0x20, .ar = AR_P | 11};
@@ -195,11 +195,13 @@ bool boot_setup(struct machine *m, char *err, size_t errlen)
 	bool ok;
 
 	if (!m->cfg.kernel) {
-		snprintf(err, errlen, "nothing to boot: give -kernel FILE (firmware is not there yet)");
+		snprintf(err, errlen,
+			 "nothing to boot: give -kernel FILE (firmware is not there yet)");
 		return false;
 	}
 	if (m->cfg.image)
-		l.kernel = (struct blob){.data = (u8 *)(uintptr_t)m->cfg.image, .size = m->cfg.image_size};
+		l.kernel = (struct blob){.data = (u8 *)(uintptr_t)m->cfg.image,
+					 .size = m->cfg.image_size};
 	else if (!loader_read(&l, "kernel", m->cfg.kernel, &l.kernel))
 		return false;
 	ok = load_kernel(&l);

@@ -22,7 +22,8 @@ static const u8 *find_header(const struct blob *b)
 	for (size_t at = 0; at + 12 <= end; at += 4) {
 		const u8 *h = b->data + at;
 
-		if (load_le32(h) == MAGIC && load_le32(h) + load_le32(h + 4) + load_le32(h + 8) == 0)
+		if (load_le32(h) == MAGIC &&
+		    load_le32(h) + load_le32(h + 4) + load_le32(h + 8) == 0)
 			return h;
 	}
 	return NULL;
@@ -34,7 +35,8 @@ static bool load_flat(struct loader *l, const u8 *h, u64 *entry)
 	u64 bss = load_le32(h + 24), at = (u64)(h - l->kernel.data), from, len;
 
 	*entry = load_le32(h + 28);
-	if ((size_t)(h - l->kernel.data) + 32 > l->kernel.size || start > header || header - start > at)
+	if ((size_t)(h - l->kernel.data) + 32 > l->kernel.size || start > header ||
+	    header - start > at)
 		return loader_fail(l, "kernel", l->name, "has a bad multiboot header");
 	from = at - (header - start);
 	len = end ? end - start : l->kernel.size - from;
@@ -161,8 +163,10 @@ static bool load(struct loader *l, const u8 *h)
 	if (l->m->mem.low < 0x100000)
 		return loader_fail(l, "kernel", l->name, "does not fit into memory (-m)");
 	if (flags & 0xfff8)
-		return loader_fail(l, "kernel", l->name, "asks for multiboot features that are not there");
-	if (!(flags & MB_ADDRESSES && !elf_is(&l->kernel) ? load_flat(l, h, &entry) : elf_load(l, &entry)))
+		return loader_fail(l, "kernel", l->name,
+				   "asks for multiboot features that are not there");
+	if (!(flags & MB_ADDRESSES && !elf_is(&l->kernel) ? load_flat(l, h, &entry)
+							  : elf_load(l, &entry)))
 		return false;
 	store_le32(mbi, INFO_MEMORY | INFO_CMDLINE | INFO_MMAP | INFO_LOADER);
 	store_le32(mbi + 4, 639);
@@ -188,7 +192,8 @@ int boot_multiboot(struct loader *l)
 	if (!h)
 		return 0;
 	if (!elf_is(&l->kernel) && !(load_le32(h + 4) & MB_ADDRESSES)) {
-		loader_fail(l, "kernel", l->name, "is a multiboot kernel that is neither ELF nor has load addresses");
+		loader_fail(l, "kernel", l->name,
+			    "is a multiboot kernel that is neither ELF nor has load addresses");
 		return -1;
 	}
 	return load(l, h) ? 1 : -1;

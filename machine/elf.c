@@ -11,8 +11,8 @@ struct segment {
 
 bool elf_is(const struct blob *b)
 {
-	return b->size >= 52 && load_le32(b->data) == 0x464c457f && (b->data[4] == 1 || b->data[4] == 2) &&
-	       b->data[5] == 1;
+	return b->size >= 52 && load_le32(b->data) == 0x464c457f &&
+	       (b->data[4] == 1 || b->data[4] == 2) && b->data[5] == 1;
 }
 
 static bool is64(const struct blob *b)
@@ -24,7 +24,8 @@ static bool is64(const struct blob *b)
 static bool program_header(const struct blob *b, unsigned k, struct segment *s)
 {
 	u64 phoff = is64(b) ? load_le64(b->data + 32) : load_le32(b->data + 28);
-	u64 size = is64(b) ? load_le16(b->data + 54) : load_le16(b->data + 42), need = is64(b) ? 56 : 32;
+	u64 size = is64(b) ? load_le16(b->data + 54) : load_le16(b->data + 42),
+	    need = is64(b) ? 56 : 32;
 	const u8 *p;
 
 	if (size < need || phoff > b->size || b->size - phoff < size * (k + 1ull))
@@ -61,12 +62,14 @@ bool elf_load(struct loader *l, u64 *entry)
 		struct segment s;
 
 		if (!program_header(b, k, &s))
-			return loader_fail(l, "kernel", l->name, "has a program header outside the file");
+			return loader_fail(l, "kernel", l->name,
+					   "has a program header outside the file");
 		if (s.type != 1 || !s.memsz)
 			continue;
 		if (s.memsz < s.filesz || !loader_zero(l, s.paddr, s.memsz) ||
 		    !loader_copy(l, s.paddr, b->data + s.offset, s.filesz))
-			return loader_fail(l, "kernel", l->name, "has a segment outside memory (-m)");
+			return loader_fail(l, "kernel", l->name,
+					   "has a segment outside memory (-m)");
 		if (s.paddr + s.memsz > l->top)
 			l->top = s.paddr + s.memsz;
 		any = true;
@@ -80,11 +83,13 @@ bool elf_load(struct loader *l, u64 *entry)
 static u32 find_note(const u8 *p, u64 len)
 {
 	while (len >= 12) {
-		u64 name = ((u64)load_le32(p) + 3) & ~3ull, desc = ((u64)load_le32(p + 4) + 3) & ~3ull;
+		u64 name = ((u64)load_le32(p) + 3) & ~3ull,
+		    desc = ((u64)load_le32(p + 4) + 3) & ~3ull;
 
 		if (name > len - 12 || desc > len - 12 - name)
 			return 0;
-		if (load_le32(p + 8) == NOTE_PVH_ENTRY && name == 4 && !memcmp(p + 12, "Xen", 4) && desc >= 4)
+		if (load_le32(p + 8) == NOTE_PVH_ENTRY && name == 4 && !memcmp(p + 12, "Xen", 4) &&
+		    desc >= 4)
 			return load_le32(p + 12 + name);
 		p += 12 + name + desc;
 		len -= 12 + name + desc;

@@ -24,8 +24,8 @@ struct drive {
 
 /* Everything the board needs to know; filled by the frontend, read-only afterwards. */
 struct machine_config {
-	u64 ram;	 /* bytes */
-	unsigned cpus;	 /* 1..MACHINE_MAX_CPUS */
+	u64 ram;       /* bytes */
+	unsigned cpus; /* 1..MACHINE_MAX_CPUS */
 	const struct cpu_model *model;
 	const char *kernel, *initrd, *append; /* file names; initrd may be "file args,file args" */
 	const u8 *image; /* a kernel in memory instead of a file (demos); name in kernel */
@@ -38,10 +38,10 @@ struct machine_config {
 	bool rng, no_reboot, no_shutdown, pvpanic, testdev;
 	u16 debug_exit_base; /* 0: none */
 	u8 debug_exit_size;
-	s64 epoch;	 /* seconds since 1970 for the RTC; 0: the default */
-	u64 hash_every;	 /* instructions; 0: off */
-	u64 max_insns;	 /* stop after this many instructions; 0: no limit */
-	u64 max_ns;	 /* virtual-time limit; 0: none */
+	s64 epoch;	/* seconds since 1970 for the RTC; 0: the default */
+	u64 hash_every; /* instructions; 0: off */
+	u64 max_insns;	/* stop after this many instructions; 0: no limit */
+	u64 max_ns;	/* virtual-time limit; 0: none */
 	struct log *log;
 	/* Host side of the run loop. poll: called now and then, and with idle = true when the guest
 	 * waits; it may block for up to max_ms (-1 for ever) when idle. */
@@ -66,7 +66,8 @@ struct vcpu;
 unsigned machine_cpus(const struct machine *m);
 struct vcpu *machine_cpu(struct machine *m, unsigned n);
 /* Called before each instruction while set and the CPU's debugger flag is on. */
-void machine_set_debugger(struct machine *m, void (*hook)(void *owner, struct vcpu *v), void *owner);
+void machine_set_debugger(struct machine *m, void (*hook)(void *owner, struct vcpu *v),
+			  void *owner);
 
 /* Exit codes of the process. */
 enum {

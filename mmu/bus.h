@@ -12,8 +12,8 @@
 
 struct io_region {
 	const char *name;
-	u64 base, len;	 /* bytes (or ports) */
-	u8 min, max;	 /* access sizes that read/write accept: 1, 2, 4 or 8 bytes */
+	u64 base, len; /* bytes (or ports) */
+	u8 min, max;   /* access sizes that read/write accept: 1, 2, 4 or 8 bytes */
 	u64 (*read)(void *owner, u64 offset, unsigned size);
 	void (*write)(void *owner, u64 offset, u64 value, unsigned size);
 	void *owner;

@@ -50,7 +50,8 @@ static bool misconfigured(const struct walk_env *e, u64 entry, unsigned level)
 	return leaf_at(entry, level) && (type == 2 || type == 3 || type == 7);
 }
 
-static enum walk_status violation(struct walk_out *out, u64 gpa, u8 access, u8 rights, bool for_walk)
+static enum walk_status violation(struct walk_out *out, u64 gpa, u8 access, u8 rights,
+				  bool for_walk)
 {
 	out->gpa = gpa;
 	out->qualification = access | (u64)rights << 3 | (for_walk ? 0 : BIT(8));
@@ -82,7 +83,8 @@ static void hit(struct walk_out *out, u64 gpa, u64 paddr, u8 rights, u8 info)
 	out->status = WALK_OK;
 }
 
-static void set_accessed(const struct walk_env *e, const u64 *at, const u64 *entry, unsigned n, bool write)
+static void set_accessed(const struct walk_env *e, const u64 *at, const u64 *entry, unsigned n,
+			 bool write)
 {
 	for (unsigned i = 0; i < n; i++) {
 		u64 want = EPT_A | (i == n - 1 && write ? EPT_D : 0);

@@ -42,8 +42,8 @@ struct walk {
 	const struct walk_in *in;
 	struct walk_out *out;
 	enum format format;
-	unsigned level;	  /* 0: the entry maps a 4 KiB page */
-	unsigned n;	  /* entries read */
+	unsigned level; /* 0: the entry maps a 4 KiB page */
+	unsigned n;	/* entries read */
 	u64 gpa[5], paddr[5], entry[5];
 	bool user, write, nx; /* combined rights */
 	u8 pkey;
@@ -284,7 +284,8 @@ static enum walk_status finish(const struct walk_env *e, const struct walk_in *i
 	return WALK_OK;
 }
 
-enum walk_status paging_walk(const struct walk_env *e, const struct walk_in *in, struct walk_out *out)
+enum walk_status paging_walk(const struct walk_env *e, const struct walk_in *in,
+			     struct walk_out *out)
 {
 	struct walk w = {.e = e, .in = in, .out = out, .user = true, .write = true};
 	u64 table;
@@ -296,9 +297,10 @@ enum walk_status paging_walk(const struct walk_env *e, const struct walk_in *in,
 	if (!start(&w, &table) || !levels(&w, table))
 		return out->status;
 	info = (w.entry[w.n - 1] & PTE_G && e->cr4 & C4_PGE ? TLB_GLOBAL : 0) |
-	       (w.level == 2   ? TLB_LARGE_1G
-		: w.level == 0 ? 0
+	       (w.level == 2		? TLB_LARGE_1G
+		: w.level == 0		? 0
 		: w.format == FORMAT_32 ? TLB_LARGE_1G /* 4 MiB: swept as the larger region */
 					: TLB_LARGE_2M);
-	return finish(e, in, out, leaf_address(&w), may_write(&w) && w.entry[w.n - 1] & PTE_D, info);
+	return finish(e, in, out, leaf_address(&w), may_write(&w) && w.entry[w.n - 1] & PTE_D,
+		      info);
 }

@@ -24,9 +24,9 @@ struct rom_window {
 };
 
 struct physmem {
-	u8 *ram;	 /* low RAM at offset 0, high RAM behind it */
-	u64 low, high;	 /* bytes */
-	u8 *flags;	 /* enum page_flag per RAM page */
+	u8 *ram;       /* low RAM at offset 0, high RAM behind it */
+	u64 low, high; /* bytes */
+	u8 *flags;     /* enum page_flag per RAM page */
 	struct rom_window rom[4];
 	unsigned roms;
 	/* Called after bytes in a PAGE_CODE page were changed, by a store or by DMA. */

@@ -67,7 +67,9 @@ struct victim {
 
 static u64 region_mask(u8 info)
 {
-	return info & TLB_LARGE_1G ? ~0x3fffffffull : info & TLB_LARGE_2M ? ~0x1fffffull : PAGE_MASK;
+	return info & TLB_LARGE_1G   ? ~0x3fffffffull
+	       : info & TLB_LARGE_2M ? ~0x1fffffull
+				     : PAGE_MASK;
 }
 
 static bool goes(const struct victim *w, u64 tag, u8 info)

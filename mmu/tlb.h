@@ -57,8 +57,8 @@ struct tlb_table {
 };
 
 enum tlb_way {
-	TLB_USER, /* CPL 3 */
-	TLB_SUPER, /* CPL < 3, and implicit supervisor accesses */
+	TLB_USER,     /* CPL 3 */
+	TLB_SUPER,    /* CPL < 3, and implicit supervisor accesses */
 	TLB_SUPER_AC, /* explicit supervisor accesses with SMAP on and RFLAGS.AC = 1 */
 	TLB_WAYS
 };
@@ -76,7 +76,7 @@ struct tlb_ctx {
 /* Guest-physical pages already walked through an EPT: used by page walks and fills. */
 #define EPT_CACHE_SIZE 1024
 struct ept_cache_entry {
-	u64 gpa;   /* page; ~0 empty */
+	u64 gpa; /* page; ~0 empty */
 	u64 eptp;
 	u64 paddr; /* page */
 	u8 rights; /* EPT rights R 1, W 2, X 4; W only if the dirty flag needs no update */

@@ -19,11 +19,11 @@ struct walk_env {
 	struct physmem *mem;
 	struct tlb *tlb; /* for the EPT cache */
 	u64 cr0, cr3, cr4, efer;
-	u64 pdpte[4];	  /* PAE paging: the four PDPTE registers */
-	u64 eptp;	  /* 0: no EPT */
+	u64 pdpte[4];	   /* PAE paging: the four PDPTE registers */
+	u64 eptp;	   /* 0: no EPT */
 	u64 reserved_phys; /* address bits at and above MAXPHYADDR, up to 51 */
 	u32 pkru;
-	bool nx, page1g;  /* EFER.NXE in force; 1-GByte pages supported */
+	bool nx, page1g; /* EFER.NXE in force; 1-GByte pages supported */
 	bool ept_exec_only, ept_ad;
 };
 
@@ -43,11 +43,11 @@ enum walk_status {
 
 struct walk_out {
 	enum walk_status status;
-	u64 paddr;	 /* OK: physical address */
-	u64 gpa;	 /* guest-physical address (equals paddr without EPT) */
-	bool writable;	 /* OK: a later store needs no walk: rights and dirty bits allow it */
-	u8 info;	 /* enum tlb_info bits: global, large */
-	u32 error_code;	 /* PAGE_FAULT */
+	u64 paddr;	   /* OK: physical address */
+	u64 gpa;	   /* guest-physical address (equals paddr without EPT) */
+	bool writable;	   /* OK: a later store needs no walk: rights and dirty bits allow it */
+	u8 info;	   /* enum tlb_info bits: global, large */
+	u32 error_code;	   /* PAGE_FAULT */
 	u64 qualification; /* EPT_VIOLATION: bits 0-8 of the exit qualification */
 };
 

@@ -68,8 +68,7 @@ static inline bool hardfloat_usable(const struct fp_env *env)
 	}                                                                                          \
 	static inline bool fp##bits##_safe(u##bits v)                                              \
 	{                                                                                          \
-		return fp##bits##_normal(v) &&                                                     \
-		       (u##bits)(v << 1) != (u##bits)1 << (frac_bits + 1);                         \
+		return fp##bits##_normal(v) && (u##bits)(v << 1) != (u##bits)1 << (frac_bits + 1); \
 	}
 
 HARDFLOAT_TYPE(32, float, 8, 23)

@@ -72,10 +72,10 @@ static inline u128 wide_fraction(struct sf_wide a)
 }
 
 /* The series, each without its leading 1 or x; z, u and the results fractions of 2^128. */
-u128 series_sin(u128 z);			/* 1 - sin(x)/x, z = x^2 */
-u128 series_cos(u128 z);			/* 1 - cos(x), z = x^2 */
-u128 series_atan(u128 z);			/* 1 - arctan(x)/x, z = x^2 <= 2^-12 */
-u128 series_atanh(u128 z);			/* artanh(x)/x - 1, z = x^2 <= 0.03 */
+u128 series_sin(u128 z);		/* 1 - sin(x)/x, z = x^2 */
+u128 series_cos(u128 z);		/* 1 - cos(x), z = x^2 */
+u128 series_atan(u128 z);		/* 1 - arctan(x)/x, z = x^2 <= 2^-12 */
+u128 series_atanh(u128 z);		/* artanh(x)/x - 1, z = x^2 <= 0.03 */
 u128 series_exp(u128 u, bool negative); /* |(e^x - 1)/x - 1|, u = |x| < 0.7 */
 
 /* x * (1 + f), or x * (1 - f); a fraction lost in rounding still tells its direction. */

@@ -287,12 +287,12 @@ static inline enum fp_order sf_order(struct sf_num a, struct sf_num b)
 	if (b.kind == SF_ZERO || a.sign != b.sign)
 		return larger;
 	if (a.kind != b.kind)
-		return a.kind == SF_INF ? larger : (enum fp_order)-larger;
+		return a.kind == SF_INF ? larger : (enum fp_order) - larger;
 	if (a.kind == SF_INF || (a.exp == b.exp && a.sig == b.sig))
 		return FP_EQUAL;
 	if (a.exp != b.exp ? a.exp > b.exp : a.sig > b.sig)
 		return larger;
-	return (enum fp_order)-larger;
+	return (enum fp_order) - larger;
 }
 
 static inline u64 sf_magnitude(s64 v)

@@ -117,7 +117,7 @@ static inline u8 fp_sse_flags(const struct fp_env *env)
 /* Negations inside a fused multiply-add; they do not touch a NaN that is passed through. */
 enum fp_fma {
 	FP_FMA_NEG_PRODUCT = 1, /* VFNMADD, VFNMSUB */
-	FP_FMA_NEG_ADDEND = 2,  /* VFMSUB, VFNMSUB */
+	FP_FMA_NEG_ADDEND = 2,	/* VFMSUB, VFNMSUB */
 };
 
 /* binary32. "round" arguments are enum fp_round and override env->round. */

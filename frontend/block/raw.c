@@ -75,7 +75,8 @@ static int block_discard(void *owner, u64 offset, u64 len)
 {
 	struct disk *d = owner;
 
-	if (!fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len))
+	if (!fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+		       (off_t)len))
 		return 0;
 	return errno == EOPNOTSUPP || errno == ENODEV ? 0 : -errno; /* a discard is only advice */
 }

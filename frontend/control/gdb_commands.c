@@ -149,7 +149,8 @@ static void cmd_P(struct gdbstub *g, struct cursor *c)
 
 static bool range(struct cursor *c, u64 *addr, u64 *len)
 {
-	return hex_number(c, addr) && next_is(c, ',') && hex_number(c, len) && *len <= GDB_PACKET / 2;
+	return hex_number(c, addr) && next_is(c, ',') && hex_number(c, len) &&
+	       *len <= GDB_PACKET / 2;
 }
 
 static void cmd_m(struct gdbstub *g, struct cursor *c)

@@ -36,10 +36,10 @@ struct gdbstub {
 	char out[2 * GDB_PACKET + 64];
 	size_t out_len;
 	/* debugging */
-	unsigned cpu;	     /* for registers and memory (Hg) */
-	int step_cpu;	     /* -1: none */
-	u64 step_from;	     /* its instruction count when the step began */
-	bool physical;	     /* memory packets take physical addresses */
+	unsigned cpu;  /* for registers and memory (Hg) */
+	int step_cpu;  /* -1: none */
+	u64 step_from; /* its instruction count when the step began */
+	bool physical; /* memory packets take physical addresses */
 	int stop_cpu;
 	char stop_reply[96]; /* for '?' */
 	struct gdb_point point[GDB_POINTS];

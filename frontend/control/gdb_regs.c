@@ -10,17 +10,17 @@
 #include "frontend/control/gdb_internal.h"
 
 enum kind {
-	K_GPR,	    /* index: enum gpr */
+	K_GPR, /* index: enum gpr */
 	K_RIP,
 	K_EFLAGS,
 	K_SELECTOR, /* index: enum segreg */
 	K_SEGBASE,
-	K_ST,	    /* index from the top of the x87 stack */
-	K_X87,	    /* index: fctrl fstat ftag fiseg fioff foseg fooff fop */
+	K_ST,  /* index from the top of the x87 stack */
+	K_X87, /* index: fctrl fstat ftag fiseg fioff foseg fooff fop */
 	K_XMM,
 	K_YMMH,
 	K_MXCSR,
-	K_SYSTEM,   /* index: offset of a u64 in struct vcpu; read-only */
+	K_SYSTEM, /* index: offset of a u64 in struct vcpu; read-only */
 };
 
 static const struct {
@@ -71,7 +71,7 @@ static u32 full_tag(const struct x87 *x)
 
 static u32 x87_read(const struct x87 *x, size_t index)
 {
-	const u32 values[8] = {x->fcw,	    x->fsw, full_tag(x),  x->fcs,
+	const u32 values[8] = {x->fcw,	    x->fsw, full_tag(x), x->fcs,
 			       (u32)x->fip, x->fds, (u32)x->fdp, x->fop};
 
 	return values[index];
@@ -225,10 +225,10 @@ static void xml_types(FILE *out, const char *feature)
 		static const struct {
 			const char *name;
 			int bit;
-		} flags[] = {{"CF", 0},	 {"PF", 2},	 {"AF", 4},  {"ZF", 6},
-			     {"SF", 7},	 {"TF", 8}, {"IF", 9},	 {"DF", 10}, {"OF", 11},
-			     {"NT", 14}, {"RF", 16}, {"VM", 17}, {"AC", 18}, {"VIF", 19},
-			     {"VIP", 20}, {"ID", 21}};
+		} flags[] = {{"CF", 0},	 {"PF", 2},   {"AF", 4},   {"ZF", 6},
+			     {"SF", 7},	 {"TF", 8},   {"IF", 9},   {"DF", 10},
+			     {"OF", 11}, {"NT", 14},  {"RF", 16},  {"VM", 17},
+			     {"AC", 18}, {"VIF", 19}, {"VIP", 20}, {"ID", 21}};
 
 		fprintf(out, "<flags id=\"i386_eflags\" size=\"4\">");
 		for (size_t i = 0; i < ARRAY_SIZE(flags); i++)

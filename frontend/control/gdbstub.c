@@ -253,7 +253,7 @@ static void take_byte(struct gdbstub *g, char c)
 			g->overlong = true;
 		break;
 	case FRAME_SUM1:
-		g->sent_sum = (u8)(digit << 4);
+		g->sent_sum = (u8)((digit & 15) << 4);
 		g->frame = FRAME_SUM2;
 		g->overlong |= digit < 0;
 		break;

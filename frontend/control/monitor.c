@@ -53,7 +53,9 @@ static void cmd_status(struct frontend *f, FILE *out)
 	bool debugger = f->gdb && gdb_stopped(f->gdb);
 
 	fprintf(out, "VM status: %s\n",
-		f->paused ? "paused" : debugger ? "paused (debugger)" : "running");
+		f->paused  ? "paused"
+		: debugger ? "paused (debugger)"
+			   : "running");
 }
 
 static void cmd_stop(struct frontend *f, FILE *out)

@@ -6,7 +6,7 @@
 
 #include "frontend/frontend.h"
 
-#define CTRL(c) ((c) & 0x1f)
+#define CTRL(c) ((c)&0x1f)
 
 static void say(struct console *c, const char *text)
 {

@@ -25,7 +25,7 @@ static const u8 slot_role[SLOT_COUNT] = {
 };
 
 /* Width, type and the low five bits of the index: unique for every field in vmcs.def. */
-#define FOLD(encoding) \
+#define FOLD(encoding)                                                                             \
 	(((encoding) >> 13 & 3) << 7 | ((encoding) >> 10 & 3) << 5 | ((encoding) >> 1 & 31))
 
 static const u8 slot_of_fold[512] = {

@@ -39,9 +39,8 @@ static void put_header(const struct entry *e)
 	const char *path = e->path[0] == '/' ? e->path + 1 : e->path;
 	unsigned long name_size = strlen(path) + 1;
 
-	printf("070701%08X%08X%08X%08X%08X%08X%08lX%08X%08X%08X%08X%08lX%08X%s", e->inode,
-	       e->mode, 0U, 0U, e->nlink, 0U, e->size, 0U, 0U, e->major, e->minor, name_size, 0U,
-	       path);
+	printf("070701%08X%08X%08X%08X%08X%08X%08lX%08X%08X%08X%08X%08lX%08X%s", e->inode, e->mode,
+	       0U, 0U, e->nlink, 0U, e->size, 0U, 0U, e->major, e->minor, name_size, 0U, path);
 	putchar(0);
 	pad(110 + name_size);
 }

@@ -17,7 +17,7 @@ complain()
 
 complain "$(for f in $all; do head -n 1 "$f" | grep -q '^/\*\|^//\|^#' || echo "$f"; done)" \
 	'does not open with a comment'
-complain "$(grep -nE 'TODO|FIXME|XXX' $all)" 'a leftover'
+complain "$(grep -nE '\b(TODO|FIXME|XXX)\b' $all)" 'a leftover'
 complain "$(grep -nE 'typedef (struct|union|enum)' $program)" 'no typedefs of structs'
 complain "$(grep -n '__attribute__' $program | grep -v '^base/compiler.h')" \
 	'attributes belong to base/compiler.h'

@@ -189,7 +189,6 @@ SSE_OPS(SSE_HARDWARE)
 #define HARDWARE(name) NULL
 #endif
 
-
 #define SSE_ROW(name, operand, mask, avx512, text, expression)                                     \
 	{#name, operand, mask, avx512, HARDWARE(name), model_##name},
 static const struct sse_op sse_ops[] = {SSE_OPS(SSE_ROW)};
@@ -299,11 +298,12 @@ static bool sse_agrees(const struct sse_op *op, const struct sse_call *in)
 	if (trapped == (fp_unmasked(&env) != 0) && hardware_flags == flags &&
 	    (trapped || hardware == model))
 		return true;
-	fprintf(stderr, "%s mxcsr %04x a %llx b %llx c %llx: hardware %llx flags %02x%s, "
+	fprintf(stderr,
+		"%s mxcsr %04x a %llx b %llx c %llx: hardware %llx flags %02x%s, "
 		"model %llx flags %02x\n",
-	       op->name, in->mxcsr, (unsigned long long)in->a, (unsigned long long)in->b,
-	       (unsigned long long)in->c, (unsigned long long)hardware, hardware_flags,
-	       trapped ? " trapped" : "", (unsigned long long)model, flags);
+		op->name, in->mxcsr, (unsigned long long)in->a, (unsigned long long)in->b,
+		(unsigned long long)in->c, (unsigned long long)hardware, hardware_flags,
+		trapped ? " trapped" : "", (unsigned long long)model, flags);
 	return false;
 }
 

@@ -131,7 +131,6 @@ TRANS_OPS(TRANS_HARDWARE)
 #define HARDWARE(name) NULL
 #endif
 
-
 #define TRANS_ROW(name, two_results, limit)                                                        \
 	{#name, two_results, limit, HARDWARE(name), model_##name},
 static const struct trans_op trans_ops[] = {TRANS_OPS(TRANS_ROW)};

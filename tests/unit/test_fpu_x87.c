@@ -145,11 +145,10 @@ static u16 result(struct x87_call *call, struct f80 r)
 	  result(call, sf80_add(env, ST0, sf80_from_s64((s16)call->memory[0]))))                   \
 	X(fidiv_m32, X87_REGISTER, X87_C1, "fidivl %[mem]",                                        \
 	  result(call, sf80_div(env, ST0, sf80_from_s64((s32)call->memory[0]))))                   \
-	X(fld_m32, X87_LOAD, X87_C1, "flds %[mem]", result(call, sf80_from_f32(env, M32)))\
-	X(fld_m64, X87_LOAD, X87_C1, "fldl %[mem]", result(call, sf80_from_f64(env, M64)))\
-	X(fild_m64, X87_REGISTER, X87_C1, "fildll %[mem]",                                    \
-	  result(call, sf80_from_s64((s64)M64)))                                                   \
-	X(fbld, X87_REGISTER, X87_C1, "fbld %[mem]",                                          \
+	X(fld_m32, X87_LOAD, X87_C1, "flds %[mem]", result(call, sf80_from_f32(env, M32)))         \
+	X(fld_m64, X87_LOAD, X87_C1, "fldl %[mem]", result(call, sf80_from_f64(env, M64)))         \
+	X(fild_m64, X87_REGISTER, X87_C1, "fildll %[mem]", result(call, sf80_from_s64((s64)M64)))  \
+	X(fbld, X87_REGISTER, X87_C1, "fbld %[mem]",                                               \
 	  result(call, sf80_from_bcd((const u8 *)call->memory)))                                   \
 	X(fst_m32, X87_MEMORY, X87_C1, "fsts %[mem]", store32(call, sf80_to_f32(env, ST0)))        \
 	X(fst_m64, X87_MEMORY, X87_C1, "fstl %[mem]", store64(call, sf80_to_f64(env, ST0)))        \
@@ -164,10 +163,10 @@ static u16 result(struct x87_call *call, struct f80 r)
 	X(fisttp_m64, X87_MEMORY, X87_C1, "fisttpll %[mem]",                                       \
 	  store64(call, (u64)sf80_to_s64(env, ST0, FP_RC_ZERO)))                                   \
 	X(fbstp, X87_MEMORY, X87_C1, "fbstp %[mem]", model_bstp(env, call))                        \
-	X(fldl2t, X87_REGISTER, X87_C1, "fldl2t", result(call, sf80_const(env, FP_CONST_L2T)))\
-	X(fldl2e, X87_REGISTER, X87_C1, "fldl2e", result(call, sf80_const(env, FP_CONST_L2E)))\
-	X(fldpi, X87_REGISTER, X87_C1, "fldpi", result(call, sf80_const(env, FP_CONST_PI)))   \
-	X(fldlg2, X87_REGISTER, X87_C1, "fldlg2", result(call, sf80_const(env, FP_CONST_LG2)))\
+	X(fldl2t, X87_REGISTER, X87_C1, "fldl2t", result(call, sf80_const(env, FP_CONST_L2T)))     \
+	X(fldl2e, X87_REGISTER, X87_C1, "fldl2e", result(call, sf80_const(env, FP_CONST_L2E)))     \
+	X(fldpi, X87_REGISTER, X87_C1, "fldpi", result(call, sf80_const(env, FP_CONST_PI)))        \
+	X(fldlg2, X87_REGISTER, X87_C1, "fldlg2", result(call, sf80_const(env, FP_CONST_LG2)))     \
 	X(fldln2, X87_REGISTER, X87_C1, "fldln2", result(call, sf80_const(env, FP_CONST_LN2)))
 
 #define X87_MODEL(name, kind, cc_mask, text, expression)                                           \
@@ -220,7 +219,6 @@ X87_OPS(X87_HARDWARE)
 #else
 #define HARDWARE(name) NULL
 #endif
-
 
 #define X87_ROW(name, kind, cc_mask, text, expression)                                             \
 	{#name, kind, cc_mask, HARDWARE(name), model_of_##name},

@@ -61,8 +61,15 @@ static void setup(void)
 {
 	ck_assert(physmem_init(&mem, RAM));
 	ck_assert(tlb_init(&tlb));
-	env = (struct walk_env){.mem = &mem, .tlb = &tlb, .cr0 = 0x80010001, .cr3 = CR3, .cr4 = 0x20,
-				.efer = 0xd00, .nx = true, .page1g = true, .ept_exec_only = true,
+	env = (struct walk_env){.mem = &mem,
+				.tlb = &tlb,
+				.cr0 = 0x80010001,
+				.cr3 = CR3,
+				.cr4 = 0x20,
+				.efer = 0xd00,
+				.nx = true,
+				.page1g = true,
+				.ept_exec_only = true,
 				.reserved_phys = (BIT(52) - 1) & ~(BIT(46) - 1)};
 	build_ept();
 	build_paging();
@@ -92,7 +99,8 @@ static u64 *ept_leaf(void)
 
 START_TEST(ept_rights)
 {
-	static const u8 access[] = {ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH, ACCESS_READ | ACCESS_WRITE};
+	static const u8 access[] = {ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH,
+				    ACCESS_READ | ACCESS_WRITE};
 	struct walk_out out;
 
 	use_ept(false);
@@ -100,17 +108,20 @@ START_TEST(ept_rights)
 		for (unsigned a = 0; a < ARRAY_SIZE(access); a++) {
 			bool bad = rights == 2 || rights == 6; /* writable but not readable */
 			enum walk_status want = bad ? WALK_EPT_MISCONFIG
-						: (access[a] & rights) == access[a] ? WALK_OK
-										      : WALK_EPT_VIOLATION;
+						: (access[a] & rights) == access[a]
+							? WALK_OK
+							: WALK_EPT_VIOLATION;
 
 			*ept_leaf() = PAGE_HPA | 6 << 3 | rights;
 			forget();
-			ck_assert_int_eq(ept_walk(&env, PAGE_GPA + 5, access[a], false, &out), want);
+			ck_assert_int_eq(ept_walk(&env, PAGE_GPA + 5, access[a], false, &out),
+					 want);
 			if (want == WALK_OK)
 				ck_assert_uint_eq(out.paddr, PAGE_HPA + 5);
 			if (want == WALK_EPT_VIOLATION) {
 				ck_assert_uint_eq(out.gpa, PAGE_GPA + 5);
-				ck_assert_uint_eq(out.qualification, access[a] | rights << 3 | BIT(8));
+				ck_assert_uint_eq(out.qualification,
+						  access[a] | rights << 3 | BIT(8));
 			}
 		}
 }
@@ -127,7 +138,8 @@ START_TEST(ept_rights_of_upper_levels)
 		put(at[k], get(at[k]) & ~2ull);
 		forget();
 		ck_assert_int_eq(ept_walk(&env, PAGE_GPA, ACCESS_READ, false, &out), WALK_OK);
-		ck_assert_int_eq(ept_walk(&env, PAGE_GPA, ACCESS_WRITE, false, &out), WALK_EPT_VIOLATION);
+		ck_assert_int_eq(ept_walk(&env, PAGE_GPA, ACCESS_WRITE, false, &out),
+				 WALK_EPT_VIOLATION);
 		ck_assert_uint_eq(out.qualification >> 3 & 7, 5);
 		put(at[k], get(at[k]) | 2);
 	}
@@ -254,7 +266,8 @@ START_TEST(page_faults)
 	for (unsigned k = 0; k < ARRAY_SIZE(cases); k++) {
 		put(leaf, ((PAGE_GPA | 7) & ~cases[k].clear) | cases[k].set);
 		env.cr4 = 0x20 | cases[k].cr4;
-		ck_assert_int_eq(page(PAGE_GPA, cases[k].access, cases[k].user, &out), WALK_PAGE_FAULT);
+		ck_assert_int_eq(page(PAGE_GPA, cases[k].access, cases[k].user, &out),
+				 WALK_PAGE_FAULT);
 		ck_assert_uint_eq(out.error_code, cases[k].error);
 	}
 	/* CR0.WP = 0: a supervisor writes read-only pages */

@@ -12,13 +12,37 @@
 
 /* Where things lie, and the selectors of the GDT. */
 enum {
-	AT_GDT = 0x1000, AT_IDT = 0x2000, AT_TSS = 0x3000, AT_TSS2 = 0x3200, AT_LDT = 0x3400,
-	AT_CODE = 0x7000, AT_KSTACK = 0x9000, AT_USTACK = 0xb000, AT_IST = 0xd000,
-	AT_PAGES = 0x10000, AT_HOLE = 0x200000, /* page not present once env_hole was called */
-	KCODE32 = 0x08, KDATA = 0x10, UCODE32 = 0x18 | 3, UDATA = 0x20 | 3, KCODE64 = 0x28,
-	UCODE64 = 0x30 | 3, SEL_LDT = 0x38, SEL_TSS = 0x48, CONFORMING = 0x58, ABSENT_DATA = 0x60,
-	KCODE16 = 0x68, KDATA16 = 0x70, SEL_GATE = 0x78, SEL_TSS2 = 0x88, TASK_GATE_SEL = 0x90,
-	EXPAND_DOWN = 0x98, EXEC_ONLY = 0xa0, READ_ONLY = 0xa8, ABSENT_CODE = 0xb0, BEYOND = 0xc0,
+	AT_GDT = 0x1000,
+	AT_IDT = 0x2000,
+	AT_TSS = 0x3000,
+	AT_TSS2 = 0x3200,
+	AT_LDT = 0x3400,
+	AT_CODE = 0x7000,
+	AT_KSTACK = 0x9000,
+	AT_USTACK = 0xb000,
+	AT_IST = 0xd000,
+	AT_PAGES = 0x10000,
+	AT_HOLE = 0x200000, /* page not present once env_hole was called */
+	KCODE32 = 0x08,
+	KDATA = 0x10,
+	UCODE32 = 0x18 | 3,
+	UDATA = 0x20 | 3,
+	KCODE64 = 0x28,
+	UCODE64 = 0x30 | 3,
+	SEL_LDT = 0x38,
+	SEL_TSS = 0x48,
+	CONFORMING = 0x58,
+	ABSENT_DATA = 0x60,
+	KCODE16 = 0x68,
+	KDATA16 = 0x70,
+	SEL_GATE = 0x78,
+	SEL_TSS2 = 0x88,
+	TASK_GATE_SEL = 0x90,
+	EXPAND_DOWN = 0x98,
+	EXEC_ONLY = 0xa0,
+	READ_ONLY = 0xa8,
+	ABSENT_CODE = 0xb0,
+	BEYOND = 0xc0,
 };
 
 struct env {

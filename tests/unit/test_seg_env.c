@@ -229,8 +229,9 @@ void env_gate(struct env *e, u8 vector, u32 ar, u16 sel, u64 rip, u8 ist)
 	bool wide = mode_long(e->v);
 	u64 at = AT_IDT + vector * (wide ? 16u : 8u);
 
-	env_poke(e, at, 8, (rip & 0xffff) | (u64)sel << 16 | (u64)ist << 32 |
-				   (u64)(ar | AR_P) << 40 | (rip >> 16 & 0xffff) << 48);
+	env_poke(e, at, 8,
+		 (rip & 0xffff) | (u64)sel << 16 | (u64)ist << 32 | (u64)(ar | AR_P) << 40 |
+			 (rip >> 16 & 0xffff) << 48);
 	if (wide)
 		env_poke(e, at + 8, 8, rip >> 32);
 }

@@ -10,8 +10,11 @@ static struct event external(u8 vector)
 
 static struct event exception(u8 vector, u32 error)
 {
-	return (struct event){.valid = true, .vector = vector, .type = EVENT_HW_EXC,
-			      .has_error = true, .error = error};
+	return (struct event){.valid = true,
+			      .vector = vector,
+			      .type = EVENT_HW_EXC,
+			      .has_error = true,
+			      .error = error};
 }
 
 static struct event soft(u8 vector)
@@ -145,7 +148,7 @@ START_TEST(test_gate_faults)
 
 	env_long(e, 3);
 	env_gate(e, 0x80, SYS_INT32, KCODE64, 0x1234, 0);
-	check_refused(e, soft(0x80), VEC_GP, 0x80 * 8 + 2); /* gate DPL below CPL */
+	check_refused(e, soft(0x80), VEC_GP, 0x80 * 8 + 2);	/* gate DPL below CPL */
 	check_refused(e, external(0x81), VEC_GP, 0x81 * 8 + 3); /* empty */
 	env_gate(e, 0x82, SYS_TASK_GATE, SEL_TSS2, 0, 0);
 	check_refused(e, external(0x82), VEC_GP, 0x82 * 8 + 3);

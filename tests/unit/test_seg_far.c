@@ -79,8 +79,9 @@ END_TEST
 
 static void call_gate(struct env *e, u16 sel, u32 rip, unsigned params, u32 ar)
 {
-	env_set_desc(e, SEL_GATE, (rip & 0xffff) | (u64)sel << 16 | (u64)params << 32 |
-					  (u64)ar << 40 | (u64)(rip >> 16) << 48);
+	env_set_desc(e, SEL_GATE,
+		     (rip & 0xffff) | (u64)sel << 16 | (u64)params << 32 | (u64)ar << 40 |
+			     (u64)(rip >> 16) << 48);
 }
 
 START_TEST(test_call_same)

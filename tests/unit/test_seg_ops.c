@@ -6,14 +6,26 @@
 /* A register form. */
 static struct insn reg_form(unsigned opsize, unsigned reg, unsigned rm)
 {
-	return (struct insn){.opsize = (u8)opsize, .addrsize = 4, .mod = 3, .reg = (u8)reg,
-			     .rm = (u8)rm, .len = 3, .base = REG_NONE, .index = REG_NONE};
+	return (struct insn){.opsize = (u8)opsize,
+			     .addrsize = 4,
+			     .mod = 3,
+			     .reg = (u8)reg,
+			     .rm = (u8)rm,
+			     .len = 3,
+			     .base = REG_NONE,
+			     .index = REG_NONE};
 }
 
 static struct insn mem_form(unsigned opsize, unsigned reg, u64 disp)
 {
-	return (struct insn){.opsize = (u8)opsize, .addrsize = 4, .mod = 0, .reg = (u8)reg,
-			     .len = 3, .base = REG_NONE, .index = REG_NONE, .disp = (s64)disp,
+	return (struct insn){.opsize = (u8)opsize,
+			     .addrsize = 4,
+			     .mod = 0,
+			     .reg = (u8)reg,
+			     .len = 3,
+			     .base = REG_NONE,
+			     .index = REG_NONE,
+			     .disp = (s64)disp,
 			     .seg = SEG_DS};
 }
 
@@ -191,7 +203,10 @@ START_TEST(test_far_loads)
 	static const struct {
 		exec_fn *op;
 		u8 seg;
-	} c[] = {{x_les, SEG_ES}, {x_lds, SEG_DS}, {x_lss, SEG_SS}, {x_lfs, SEG_FS},
+	} c[] = {{x_les, SEG_ES},
+		 {x_lds, SEG_DS},
+		 {x_lss, SEG_SS},
+		 {x_lfs, SEG_FS},
 		 {x_lgs, SEG_GS}};
 	struct env *e = env_new();
 	struct insn i = mem_form(4, RBX, 0x6000);
@@ -382,10 +397,10 @@ START_TEST(test_cli_sti)
 		bool vm86;
 		u64 cr4, changes; /* 0: #GP */
 	} c[] = {
-		{0, 0, false, 0, RFLAGS_IF},	    {3, 3, false, 0, RFLAGS_IF},
-		{3, 0, false, 0, 0},		    {3, 0, false, CR4_PVI, RFLAGS_VIF},
-		{3, 0, false, CR4_VME, 0},	    {3, 3, true, 0, RFLAGS_IF},
-		{3, 0, true, 0, 0},		    {3, 0, true, CR4_VME, RFLAGS_VIF},
+		{0, 0, false, 0, RFLAGS_IF}, {3, 3, false, 0, RFLAGS_IF},
+		{3, 0, false, 0, 0},	     {3, 0, false, CR4_PVI, RFLAGS_VIF},
+		{3, 0, false, CR4_VME, 0},   {3, 3, true, 0, RFLAGS_IF},
+		{3, 0, true, 0, 0},	     {3, 0, true, CR4_VME, RFLAGS_VIF},
 		{3, 0, true, CR4_PVI, 0},
 	};
 	struct env *e = env_new();

@@ -80,7 +80,10 @@ START_TEST(test_task_gate)
 {
 	struct env *e = env_new();
 	struct vcpu *v = e->v;
-	struct event ev = {.valid = true, .vector = 13, .type = EVENT_HW_EXC, .has_error = true,
+	struct event ev = {.valid = true,
+			   .vector = 13,
+			   .type = EVENT_HW_EXC,
+			   .has_error = true,
 			   .error = 0x1234};
 
 	env_prot(e, 3);
@@ -115,7 +118,7 @@ struct refusal {
 
 /* Found after the commit: faults of the new task. */
 static const struct refusal refusals[] = {
-	{0x60, 2, KDATA, VEC_TS, KDATA},	/* LDT selector of something else */
+	{0x60, 2, KDATA, VEC_TS, KDATA}, /* LDT selector of something else */
 	{0x60, 2, SEL_LDT | 4, VEC_TS, SEL_LDT | 4},
 	{0x4c, 2, 0, VEC_TS, 0},
 	{0x4c, 2, KDATA, VEC_TS, KDATA},

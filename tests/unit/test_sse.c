@@ -289,11 +289,11 @@ static void must_fault(int r, u8 vector)
 START_TEST(availability)
 {
 	v->reg[RBX] = RAM + 8;
-	must_fault(STEP(0x66, 0x0f, 0x6f, 0x0b), VEC_GP); /* movdqa xmm1, [rbx] */
-	OK(0xf3, 0x0f, 0x6f, 0x0b);			  /* movdqu */
-	OK(0xc5, 0xf1, 0xef, 0x0b);			  /* vpxor xmm1, xmm1, [rbx] */
-	must_fault(STEP(0xc5, 0xf9, 0x6f, 0x0b), VEC_GP); /* vmovdqa */
-	must_fault(STEP(0xc5, 0xf1, 0x6f, 0xc9), VEC_UD); /* vmovdqa with a VEX.vvvv */
+	must_fault(STEP(0x66, 0x0f, 0x6f, 0x0b), VEC_GP);	   /* movdqa xmm1, [rbx] */
+	OK(0xf3, 0x0f, 0x6f, 0x0b);				   /* movdqu */
+	OK(0xc5, 0xf1, 0xef, 0x0b);				   /* vpxor xmm1, xmm1, [rbx] */
+	must_fault(STEP(0xc5, 0xf9, 0x6f, 0x0b), VEC_GP);	   /* vmovdqa */
+	must_fault(STEP(0xc5, 0xf1, 0x6f, 0xc9), VEC_UD);	   /* vmovdqa with a VEX.vvvv */
 	must_fault(STEP(0xc4, 0xe3, 0x71, 0x38, 0xca, 1), VEC_UD); /* vinserti128 with L = 0 */
 	must_fault(STEP(0xc4, 0xe2, 0xf9, 0x58, 0xca), VEC_UD);	   /* vpbroadcastd with W = 1 */
 	v->cr4 &= ~CR4_OSXSAVE;
@@ -360,7 +360,7 @@ START_TEST(gathers)
 	env_poke(s.env, AT_HOLE - 16, 8, 0xbbbbbbbbaaaaaaaa);
 	v->ymm[1] = (union vreg){.d = {9, 9, 9, 9, 9, 9, 9, 9}};
 	v->ymm[2] = (union vreg){.d = {~0u, 0, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u}}; /* mask */
-	v->ymm[3] = (union vreg){.d = {1, 100, 4, 0}};			  /* indices */
+	v->ymm[3] = (union vreg){.d = {1, 100, 4, 0}};			       /* indices */
 	/* vpgatherdd xmm1, [rbx + xmm3 * 4], xmm2: element 2 faults, element 1 is not wanted */
 	must_fault(STEP(0xc4, 0xe2, 0x69, 0x90, 0x0c, 0x9b), VEC_PF);
 	ck_assert_uint_eq(v->exc.cr2, AT_HOLE);
@@ -400,7 +400,8 @@ START_TEST(string_compare)
 	ck_assert_uint_eq(v->ymm[0].q[0], 1 << 3);
 	v->reg[RAX] = 0xffffffff00000002; /* EAX = 2 */
 	v->reg[RDX] = (u64)-4;
-	OK(0x66, 0x0f, 0x3a, 0x61, 0xca, 0x0c); /* pcmpestri: in the first 4 bytes only half of it */
+	OK(0x66, 0x0f, 0x3a, 0x61, 0xca,
+	   0x0c); /* pcmpestri: in the first 4 bytes only half of it */
 	ck_assert_uint_eq(v->reg[RCX], 16);
 	ck_assert_uint_eq(flags_arith(v), RFLAGS_ZF | RFLAGS_SF);
 }

@@ -14,7 +14,8 @@
 #define DEVFN PCI_DEVFN(4, 0)
 #define QSIZE 8
 #define RING(q)                                                                                    \
-	(0x10000ull + 0x4000ull * (q)) /* descriptors, then avail at 1000h, used at 2000h          \
+	(0x10000ull +                                                                              \
+	 0x4000ull * (q)) /* descriptors, then avail at 1000h, used at 2000h          \
 					*/
 #define AVAIL(q) (RING(q) + 0x1000)
 #define USED(q) (RING(q) + 0x2000)

@@ -18,13 +18,20 @@ struct benchmark {
 };
 
 static const struct benchmark benchmarks[] = {
-	{"intmix", bench_intmix, 1},	 {"bytecode", bench_bytecode, 1},
-	{"sha256", bench_sha256, 1},	 {"lz", bench_lz, 1},
-	{"fp", bench_fp, 1},		 {"chase", bench_chase, 1},
-	{"memcpy", bench_memcpy, 1},	 {"faults", bench_faults, 1},
-	{"syscalls", bench_syscalls, 1}, {"pipe", bench_pipe, 1},
-	{"forkexec", bench_forkexec, 1}, {"cpuid", bench_cpuid, 0},
-	{"portout", bench_portout, 0},	 {"mmio", bench_mmio, 0},
+	{"intmix", bench_intmix, 1},
+	{"bytecode", bench_bytecode, 1},
+	{"sha256", bench_sha256, 1},
+	{"lz", bench_lz, 1},
+	{"fp", bench_fp, 1},
+	{"chase", bench_chase, 1},
+	{"memcpy", bench_memcpy, 1},
+	{"faults", bench_faults, 1},
+	{"syscalls", bench_syscalls, 1},
+	{"pipe", bench_pipe, 1},
+	{"forkexec", bench_forkexec, 1},
+	{"cpuid", bench_cpuid, 0},
+	{"portout", bench_portout, 0},
+	{"mmio", bench_mmio, 0},
 };
 
 static const unsigned count = sizeof(benchmarks) / sizeof(benchmarks[0]);

@@ -83,7 +83,7 @@ static uint64_t interpret(struct machine *m, const int8_t *code)
 	uint64_t *sp = m->stack, keep;
 
 	for (const int8_t *pc = code;;) {
-		switch ((enum op)*pc++) {
+		switch ((enum op) * pc++) {
 		case PUSH:
 			*sp++ = (uint64_t)*pc++;
 			break;
@@ -133,9 +133,10 @@ static uint64_t interpret(struct machine *m, const int8_t *code)
 // The interpreted loop: x ^= x >> 7; x = x * 13 + i; swap twice; until --i is 0.
 uint64_t bench_bytecode(unsigned percent)
 {
-	static const int8_t code[] = {
-		LOAD, 1,    DUP, SHR, 7,   XOR,	 PUSH, 13, MUL, LOAD, 0,  ADD, LOAD, 2,	  SWAP,
-		SWAP, STORE, 3,	 STORE, 1, LOAD, 0,    PUSH, 1, SUB, DUP, STORE, 0,  JNZ, -29, END};
+	static const int8_t code[] = {LOAD,  1,	   DUP,	  SHR, 7,    XOR, PUSH, 13,
+				      MUL,   LOAD, 0,	  ADD, LOAD, 2,	  SWAP, SWAP,
+				      STORE, 3,	   STORE, 1,   LOAD, 0,	  PUSH, 1,
+				      SUB,   DUP,  STORE, 0,   JNZ,  -29, END};
 	struct machine m = {.memory = {[0] = 80000ULL * percent, [1] = 12345, [2] = 99}};
 
 	return interpret(&m, code) + m.memory[3];
@@ -173,8 +174,7 @@ static void sha256_block(uint32_t h[8], const uint32_t k[64], const uint8_t *blo
 	for (int i = 16; i < 64; i++) {
 		uint32_t a = w[i - 15], b = w[i - 2];
 
-		w[i] = w[i - 16] + w[i - 7] +
-		       (rotate_right(a, 7) ^ rotate_right(a, 18) ^ a >> 3) +
+		w[i] = w[i - 16] + w[i - 7] + (rotate_right(a, 7) ^ rotate_right(a, 18) ^ a >> 3) +
 		       (rotate_right(b, 17) ^ rotate_right(b, 19) ^ b >> 10);
 	}
 	memcpy(s, h, sizeof(s));
@@ -250,7 +250,8 @@ static uint64_t lz_compress(struct lz *z)
 		int distance = 0, length = lz_match(z, at, &distance);
 		int step = distance ? length : 1;
 
-		sum = sum * 257 + (distance ? (uint64_t)distance << 8 | (unsigned)length : z->text[at]);
+		sum = sum * 257 +
+		      (distance ? (uint64_t)distance << 8 | (unsigned)length : z->text[at]);
 		for (int end = at + step; at < end && at < LZ_SIZE; at++) {
 			unsigned hash = lz_hash(z->text + at);
 

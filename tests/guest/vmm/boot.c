@@ -58,8 +58,8 @@ static uint64_t load_file(const char *path, uint8_t *at, uint64_t room)
 {
 	FILE *f = fopen(path, "rb");
 	long size = f ? file_size(f) : -1;
-	bool good = size > 0 && (uint64_t)size <= room &&
-		    fread(at, 1, (size_t)size, f) == (size_t)size;
+	bool good =
+		size > 0 && (uint64_t)size <= room && fread(at, 1, (size_t)size, f) == (size_t)size;
 
 	if (f)
 		fclose(f);
@@ -146,8 +146,8 @@ static void make_fadt(uint8_t *t)
 	put(t + 64, PORT_PM1_CONTROL, 4);
 	t[88] = 4;
 	t[89] = 2;
-	put(t + 96, 0xffff, 2); // no C2
-	put(t + 98, 0xffff, 2); // no C3
+	put(t + 96, 0xffff, 2);	 // no C2
+	put(t + 98, 0xffff, 2);	 // no C3
 	put(t + 109, 0x0025, 2); // legacy devices; no VGA, no CMOS clock, no i8042
 	// WBINVD, C1, no fixed power or sleep button, no fixed RTC wake, reset register
 	put(t + 112, 1 << 0 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 10, 4);
@@ -186,7 +186,7 @@ static void make_madt(uint8_t *t, int vcpus)
 static void make_acpi(struct ram *ram, int vcpus)
 {
 	// Name (\_S5, Package (4) {5, 5, 0, 0})
-	static const uint8_t s5[] = {0x08, '_', 'S',  '5',	     '_',  0x12,	  0x08,
+	static const uint8_t s5[] = {0x08, '_',	 'S',		'5',  '_',	     0x12, 0x08,
 				     0x04, 0x0a, SLEEP_TYPE_S5, 0x0a, SLEEP_TYPE_S5, 0x00, 0x00};
 	uint8_t *rsdp = ram->base + RSDP, *xsdt = ram->base + XSDT;
 

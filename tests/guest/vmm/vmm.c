@@ -60,7 +60,8 @@ static void stop(void *context, int status)
 	if (m->has_terminal)
 		tcsetattr(STDIN_FILENO, TCSANOW, &m->terminal);
 	if (m->statistics) {
-		fprintf(stderr, "vmm: exits: io %llu, mmio %llu, other %llu; bench: out %llu, mmio %llu\n",
+		fprintf(stderr,
+			"vmm: exits: io %llu, mmio %llu, other %llu; bench: out %llu, mmio %llu\n",
 			(unsigned long long)m->exits_io, (unsigned long long)m->exits_mmio,
 			(unsigned long long)m->exits_other,
 			(unsigned long long)m->devices.bench_out,
@@ -253,8 +254,7 @@ static void set_cpuid(struct vcpu *v)
 		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
 
 		if (e->function == 1) {
-			e->ebx = (e->ebx & 0xffff) | id << 24 |
-				 (uint32_t)v->vmm->start.vcpus << 16;
+			e->ebx = (e->ebx & 0xffff) | id << 24 | (uint32_t)v->vmm->start.vcpus << 16;
 			e->ecx |= 1U << 31 | (deadline ? 1U << 24 : 0);
 		} else if (e->function == 0xb || e->function == 0x1f) {
 			e->edx = id;

@@ -55,8 +55,8 @@ struct uart {
 
 struct devices {
 	struct uart uart;
-	int vm;		  // file descriptor interrupts are raised on
-	bool debug_port;  // print what is written to port E9h
+	int vm;		 // file descriptor interrupts are raised on
+	bool debug_port; // print what is written to port E9h
 	uint16_t pm1_enable, pm1_control;
 	_Atomic uint64_t bench_out, bench_mmio;
 	void (*stop)(void *context, int status);
