@@ -48,15 +48,13 @@ static inline union lane peek16(const u8 *p)
 			 k_##name(lane_get(XMM(o->dst), 0), peek16(p), (unsigned)o->imm));         \
 		NEXT;                                                                              \
 	}
+/* clang-format off */
 #define FOR_PACKED(X)                                                                              \
-	X(pxor)                                                                                    \
-	X(por)                                                                                     \
-	X(pand)                                                                                    \
-	X(pandn)                                                                                   \
-	X(paddb) X(paddw) X(paddd) X(paddq) X(psubb) X(psubw) X(psubd) X(psubq) X(pcmpeqb)         \
-		X(pcmpeqw) X(pcmpeqd) X(pminub) X(pmaxub) X(punpcklbw) X(punpcklwd) X(punpckldq)   \
-			X(punpcklqdq) X(punpckhbw) X(punpckhwd) X(punpckhdq) X(punpckhqdq)         \
-				X(pshufd) X(pshufb) X(palignr) X(shufps) X(pmuludq) X(pmulld)
+	X(pxor) X(por) X(pand) X(pandn) X(paddb) X(paddw) X(paddd) X(paddq) X(psubb) X(psubw)      \
+	X(psubd) X(psubq) X(pcmpeqb) X(pcmpeqw) X(pcmpeqd) X(pminub) X(pmaxub) X(punpcklbw)        \
+	X(punpcklwd) X(punpckldq) X(punpcklqdq) X(punpckhbw) X(punpckhwd) X(punpckhdq)             \
+	X(punpckhqdq) X(pshufd) X(pshufb) X(palignr) X(shufps) X(pmuludq) X(pmulld)
+/* clang-format on */
 FOR_PACKED(PACKED)
 
 /* --- shifts by an immediate: the count is in a lane, as the kernels want it --- */
