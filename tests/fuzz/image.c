@@ -263,7 +263,7 @@ static void bzimage(struct image *im, struct rng *r)
 	memcpy(im->byte + 0x1fe, "\x55\xaa", 2);
 	memcpy(im->byte + 0x202, "HdrS", 4);
 	im->byte[0x1f1] = rng_chance(r, 4) ? (u8)rng_next(r) : 1;
-	im->byte[0x206] = (u8)rng_below(r, 16);
+	im->byte[0x206] = (u8)(12 + rng_below(r, 4));
 	im->byte[0x207] = rng_chance(r, 8) ? (u8)rng_next(r) : 2;
 	im->byte[0x211] |= 1;
 	im->byte[0x236] |= 1;
