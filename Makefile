@@ -51,6 +51,8 @@ TEST_SOURCES := $(call list,tests/unit/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 INSN_SOURCES := $(call list,tests/insn/*.c)
 INSN_OBJECTS := $(INSN_SOURCES:%.c=$(BUILD)/%.o)
+FUZZ_SOURCES := $(call list,tests/fuzz/*.c)
+FUZZ_OBJECTS := $(FUZZ_SOURCES:%.c=$(BUILD)/%.o)
 TEST_OBJECTS := $(TEST_SOURCES:%.c=$(BUILD)/%.o)
 
 # V=1 shows the commands themselves.
@@ -82,7 +84,7 @@ $(BUILD)/%.o: $(SRCDIR)/%.c $(BUILD)/flags
 $(BUILD)/%.o: $(BUILD)/%.c $(BUILD)/flags
 	$(COMPILE) -MMD -MP -c -o $@ $<
 
--include $(OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(INSN_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(INSN_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d)
 
 # --- the built-in guest. It is x86-64 code: NEST_CC is the host's compiler, a cross compiler, or
 # empty: then the checked-in image is taken ---
@@ -128,6 +130,11 @@ $(BUILD)/hostcmp: $(INSN_OBJECTS) $(BUILD)/gigogne.a
 	$(call say,LINK)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS_ALL)
 
+# Random guests.
+$(BUILD)/fuzz: $(FUZZ_OBJECTS) $(BUILD)/gigogne.a
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS_ALL)
+
 CHECK_LIBS ?= $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lrt -lpthread)
 
 # Every function `Suite *NAME(void)` under tests/unit/ is a suite; main.c runs T(NAME) for each.
@@ -143,8 +150,8 @@ unit: all $(BUILD)/unit
 
 # Other checks: add a script's path, from the top folder, to one of these lists.
 CHECK_SCRIPTS := tests/lint/run.sh tests/cli/run.sh tests/checks/insn.sh tests/checks/demo.sh tests/checks/nest.sh tests/checks/dispatch.sh \
-	tests/guest/check.sh tests/robust/badinput.sh
-CHECK_LONG_SCRIPTS := tests/guest/check-long.sh
+	tests/guest/check.sh tests/robust/badinput.sh tests/fuzz/quick.sh
+CHECK_LONG_SCRIPTS := tests/guest/check-long.sh tests/fuzz/long.sh
 CHECKS := $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit) $(addprefix $(SRCDIR)/,$(CHECK_SCRIPTS))
 CHECKS_LONG := $(CHECKS) $(addprefix $(SRCDIR)/,$(CHECK_LONG_SCRIPTS))
 TEST_ENV = SRCDIR='$(abspath $(SRCDIR))' BUILD='$(abspath $(BUILD))' \
@@ -155,7 +162,7 @@ NEED_CHECK = $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit,no-check)
 no-check:
 	@echo 'make: the unit tests need the library Check (package check); going without' >&2
 
-CHECK_PROGRAMS = $(NEED_CHECK) $(BUILD)/hostcmp
+CHECK_PROGRAMS = $(NEED_CHECK) $(BUILD)/hostcmp $(BUILD)/fuzz
 
 check: all $(CHECK_PROGRAMS)
 	@$(TEST_ENV) sh $(SRCDIR)/tests/check.sh $(CHECKS)
@@ -175,7 +182,7 @@ format:
 		xargs clang-format -i --style=file
 
 print-sources:
-	@printf '%s\n' $(SOURCES) $(TEST_SOURCES) $(INSN_SOURCES)
+	@printf '%s\n' $(SOURCES) $(TEST_SOURCES) $(INSN_SOURCES) $(FUZZ_SOURCES)
 
 # --- documentation out of the option table, and installation. RUN: what runs a program that was
 # built for another machine ---
