@@ -5,6 +5,13 @@
 #
 # From the environment: GIGOGNE (./gigogne), BUILD (with nest.elf), CC, TIME_FACTOR (1).
 
+# A signal that was ignored when this shell began stays ignored in everything it starts: Ctrl-C cannot
+# be tried then (a job in the background of a script).
+if [ "$(sh -c 'kill -INT $$; echo ignored')" = ignored ]; then
+	echo 'SIGINT is ignored here: skipped'
+	exit 0
+fi
+
 set -u
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
