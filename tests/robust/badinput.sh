@@ -293,7 +293,8 @@ signals()
 # An orderly end without a terminal says which signal it was, in one line.
 plain_signal()
 {
-	"$emulator" -nographic -kernel "$1" < /dev/null > "$tmp/log/out" 2> "$tmp/log/err" &
+	"$emulator" -nographic -timeout $seconds -kernel "$1" < /dev/null > "$tmp/log/out" \
+		2> "$tmp/log/err" &
 	child=$!
 	for n in 1 2 3 4 5 6 7 8 9 10; do
 		grep -q R "$tmp/log/out" && break
