@@ -484,16 +484,35 @@ static void log_event(struct vcpu *v, const struct event *e)
 	    v->seg[SEG_CS].sel, (unsigned long long)v->rip, v->cpl);
 }
 
-/* A #DF that exits, and a triple fault, do not count as exits during delivery. */
+static bool exits(struct vcpu *v, const struct event *e)
+{
+	return v->vmx.non_root && is_exception(e) && vmx_intercept_exception(v, e);
+}
+
+/* A fault met in delivery exits by its own bit of the exception bitmap; only one that does not makes a
+ * double or a triple fault. A #DF that exits, and a triple fault, do not count as exits during
+ * delivery. Returns false when there is nothing more to deliver. */
+static bool next_event(struct vcpu *v, struct event *e)
+{
+	if (exits(v, &v->exc))
+		return false;
+	if (!escalate(v, e)) {
+		vmx_delivery_end(v);
+		triple_fault(v);
+		return false;
+	}
+	if (fault_class(e) != DOUBLE_FAULT)
+		return true;
+	vmx_delivery_end(v);
+	return !exits(v, e);
+}
+
 static void deliver(struct vcpu *v, struct event e, bool injected)
 {
-	v->delivering = true;
-	for (;;) {
-		int r;
+	bool more = injected || !exits(v, &e);
 
-		if (v->vmx.non_root && !injected && is_exception(&e) &&
-		    vmx_intercept_exception(v, &e))
-			break;
+	v->delivering = true;
+	while (more) {
 		record_event(v, &e);
 		log_event(v, &e);
 		before_delivery(v, &e, injected);
@@ -501,16 +520,7 @@ static void deliver(struct vcpu *v, struct event e, bool injected)
 		v->exc.valid = false;
 		if (v->vmx.non_root)
 			vmx_delivery_begin(v, &e);
-		r = event_deliver_idt(v, &e);
-		if (r != EXEC_FAULT)
-			break;
-		if (!escalate(v, &e)) {
-			vmx_delivery_end(v);
-			triple_fault(v);
-			break;
-		}
-		if (fault_class(&e) == DOUBLE_FAULT)
-			vmx_delivery_end(v);
+		more = event_deliver_idt(v, &e) == EXEC_FAULT && next_event(v, &e);
 	}
 	vmx_delivery_end(v);
 	v->delivering = false;

@@ -169,7 +169,7 @@ full_deb=$(download 'linux-image-[0-9]*[0-9]-amd64_*.deb' linux-image-amd64)
 busybox_deb=$(download 'busybox-static_*.deb' busybox-static)
 [ -s "$cloud_deb" ] && [ -s "$full_deb" ] && [ -s "$busybox_deb" ] || exit 1
 
-sources="build.sh init mkcpio.c markers.c vmm/*.[ch] bench/*.[ch]"
+sources="build.sh init mkcpio.c markers.c vmm/*.[chS] bench/*.[ch]"
 now=$(cd "$here" && echo "$cloud_deb $full_deb $busybox_deb" | sed 's|[^ ]*/||g' && cksum $sources)
 products="vmlinuz-cloud vmlinuz-full mini.cpio.gz initramfs.cpio.gz host-markers"
 if [ "$now" = "$(cat "$out/stamp" 2>/dev/null)" ] && (cd "$out" && ls $products >/dev/null 2>&1); then
@@ -197,7 +197,7 @@ archive "$work/mini" mini.cpio.gz
 new_root "$work/root"
 cp "$out/vmlinuz-cloud" "$root/boot/vmlinuz"
 compile "$root/bin/mkcpio" -static -s "$here/mkcpio.c"
-compile "$root/bin/vmm" -static -s -pthread "$here"/vmm/*.c
+compile "$root/bin/vmm" -static -s -pthread "$here"/vmm/*.[cS]
 compile "$root/bin/bench" -static -s "$here"/bench/bench*.c -lm
 compile "$root/bin/exits" -static -s "$here/bench/exits.c"
 for module in kvm_intel virtio_pci virtio_blk virtio_console virtio_rng virtio_net; do

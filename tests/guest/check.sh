@@ -1,10 +1,12 @@
 #!/bin/sh
-# Boots stock Debian kernels and checks what they say: check.sh [quick|long|all]
+# Boots stock Debian kernels and checks what they say: check.sh [quick|long|moods|all]
 #
 # quick (the default) is the part of `make check`: shell, power off, panic, triple fault, both
 # kernels, four processors, KVM's parameters, a level-2 kernel, and two equal runs. long is what
 # `make check-long` adds: a level-3 kernel, more processors, equal runs of nested and of
-# multiprocessor guests, the deepest nest. One line PASS or FAIL for each, then "N passed, N failed".
+# multiprocessor guests, the deepest nest, and moods: KVM with each of its parameters off, on
+# processors without this or that, and guests that are not 64-bit. One line PASS or FAIL for each, then
+# "N passed, N failed".
 #
 # From the environment: GIGOGNE (./gigogne), GUEST_KIT (build/guest; made there by build.sh when it is
 # not ready), CC, TIME_FACTOR (1; for slow hosts and instrumented builds all time limits are
@@ -164,6 +166,55 @@ quick()
 	nested_levels 6
 }
 
+# mood CPU WHAT MARK COMMAND-LINE-WORDS: level 2 boots, and level 1 prints the mark.
+mood()
+{
+	expect "level 2 boots: $2" 400 0 "$3" 'init level=2' "$(clean 2)" "$(clean 1)" -- \
+		-m 768 -cpu "$1" $(cloud) -append "$serial quiet gg=nest:1 $4"
+}
+
+moods()
+{
+	for word in nested=0 ept=0 eptad=0 unrestricted_guest=0 vpid=0 flexpriority=0 vnmi=0 \
+		preemption_timer=0 enable_apicv=0 enable_shadow_vmcs=0 pml=0 enable_ipiv=0 fasteoi=0 \
+		emulate_invalid_guest_state=0; do
+		mood max "$word" "kvm_intel ${word%=*}=N" "ggkvm=$word"
+	done
+	mood max ple_gap=0 'kvm_intel ple_gap=0' ggkvm=ple_gap=0
+	mood max nested_early_check=1 'kvm_intel nested_early_check=Y' ggkvm=nested_early_check=1
+	while read -r feature parameter; do
+		mood "max,vmx-$feature=off" "a processor without vmx-$feature" \
+			"kvm_intel $parameter=N" "ggkvm=$parameter=1"
+	done <<- LIST
+		ept ept
+		vpid vpid
+		unrestricted-guest unrestricted_guest
+		flexpriority flexpriority
+		shadow-vmcs enable_shadow_vmcs
+		vnmi vnmi
+		preemption-timer preemption_timer
+	LIST
+	for word in nested=1 ept=0 ept=0+vpid=0 unrestricted_guest=0; do
+		tiny "$word" real unreal switch flat32 pae
+	done
+	# without emulation KVM cannot run a segment of 4 GiB in real mode
+	tiny unrestricted_guest=0+emulate_invalid_guest_state=0 real switch flat32 pae
+}
+
+# tiny KVM-PARAMETERS GUEST...: guests of vmm/tiny.S compute what they should.
+tiny()
+{
+	words=$1
+	shift
+	guests=$(echo "$*" | tr ' ' ,)
+	for guest; do
+		set -- "$@" "tiny guest $guest is right"
+		shift
+	done
+	expect "16-bit and 32-bit guests with $words: $guests" 120 0 "$@" -- \
+		-m 512 $(cloud) -append "$serial quiet gg=tiny:$guests ggkvm=$words"
+}
+
 long()
 {
 	expect 'level 3 boots to its init, nothing complains' 900 0 \
@@ -183,12 +234,13 @@ long()
 	expect 'every benchmark runs' 1800 0 'bench intmix end' 'bench forkexec end' -- \
 		-m 512 $(cloud) -append "$serial quiet gg=bench ggpercent=5"
 	nested_levels 8
+	moods
 }
 
 case $part in
-quick | long | all) ;;
+quick | long | moods | all) ;;
 *)
-	echo 'usage: check.sh [quick|long|all]' >&2
+	echo 'usage: check.sh [quick|long|moods|all]' >&2
 	exit 2
 	;;
 esac

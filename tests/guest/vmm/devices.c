@@ -1,6 +1,7 @@
 // The monitor's devices outside the kernel: a 16550A serial port at 3F8h on IRQ 4 (PC16550D
 // datasheet), the fixed ACPI registers that power a machine off, the reset ports CF9h and 64h, the
-// debug port E9h, and the bench device: port 5C8h and a page at D0000000h that only count.
+// debug port E9h, the bench device: port 5C8h and a page at D0000000h that only count, and the ports
+// of the tiny guests.
 //
 // Left out: baud rates (a byte leaves at once), modem and line status interrupts, breaks, the
 // receive timeout. Ports and addresses that nobody has read as all ones.
@@ -197,10 +198,20 @@ void devices_init(struct devices *d)
 	d->uart.thre_pending = true;
 }
 
+static void tiny_out(struct devices *d, uint16_t port, uint32_t value)
+{
+	if (port == PORT_TINY_SAY)
+		tiny_say(&d->tiny, value);
+	else
+		d->stop(d->context, tiny_right(&d->tiny) ? END_POWER_OFF : END_HOST_ERROR);
+}
+
 void devices_port_out(struct devices *d, uint16_t port, uint32_t value, unsigned size)
 {
 	if (port == PORT_BENCH) {
 		d->bench_out++;
+	} else if (d->tiny.guest && (port == PORT_TINY_SAY || port == PORT_TINY_END)) {
+		tiny_out(d, port, value);
 	} else if (is_uart(port)) {
 		pthread_mutex_lock(&d->uart.lock);
 		uart_write(&d->uart, port - PORT_UART, (uint8_t)value);
@@ -235,6 +246,8 @@ uint32_t devices_port_in(struct devices *d, uint16_t port, unsigned size)
 		value = d->pm1_control | PM1_SCI_ENABLE;
 	} else if (port == PORT_BENCH) {
 		value = (uint32_t)d->bench_out;
+	} else if (d->tiny.guest && port == PORT_TINY_SAY) {
+		value = 3 * d->tiny.reads++;
 	}
 	return value;
 }

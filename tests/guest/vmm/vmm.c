@@ -2,11 +2,12 @@
 // the next level when guests are nested.
 //
 //   vmm -k KERNEL [-i INITRD] [-m MEGABYTES] [-c VCPUS] [-e] [-s] [COMMAND LINE]
+//   vmm -t NAME
 //
 // Interrupt controllers and timer are KVM's own, CPUID is what KVM says it supports, with nested
 // VMX when the host's KVM has it. The serial port is standard input and output; Ctrl-] leaves when
 // it is a terminal. -e prints what the guest writes to port E9h, -s counts of VM exits to here at
-// the end. Exit status: 0 powered off, 2 reset, 3 shutdown (triple fault), 4 error reported by
+// the end. -t runs a tiny guest of tiny.S. Exit status: 0 powered off, 2 reset, 3 shutdown (triple fault), 4 error reported by
 // KVM, 1 anything wrong on this side. See the "KVM API" document of Linux. Left out: disks,
 // network, PCI, memory beyond 3 GiB, migration.
 
@@ -31,6 +32,7 @@ enum {
 	KEY_LEAVE = 0x1d,
 	MSR_MISC_ENABLE = 0x1a0,
 	MSR_MTRR_DEF_TYPE = 0x2ff,
+	TINY_MEMORY = 4 << 20,
 };
 
 struct vmm {
@@ -244,6 +246,20 @@ static void set_entry_state(struct vcpu *v)
 	MUST(v->vmm, v->fd, KVM_SET_REGS, &r);
 }
 
+// As after RESET, but at the guest's entry.
+static void set_tiny_state(struct vcpu *v)
+{
+	const uint8_t *entry = v->vmm->start.tiny->entry;
+	struct kvm_regs r = {.rflags = 2, .rip = tiny_address(entry)};
+	struct kvm_sregs s;
+
+	MUST(v->vmm, v->fd, KVM_GET_SREGS, &s);
+	s.cs.selector = 0;
+	s.cs.base = 0;
+	MUST(v->vmm, v->fd, KVM_SET_SREGS, &s);
+	MUST(v->vmm, v->fd, KVM_SET_REGS, &r);
+}
+
 static void set_cpuid(struct vcpu *v)
 {
 	struct kvm_cpuid2 *cpuid = v->vmm->cpuid;
@@ -327,14 +343,17 @@ static void make_vcpu(struct vmm *m, struct vcpu *v, int id)
 		fail(m, "mmap of the vcpu");
 	set_cpuid(v);
 	set_msrs(v);
-	if (id == 0)
+	if (m->start.tiny)
+		set_tiny_state(v);
+	else if (id == 0)
 		set_entry_state(v);
 }
 
 static int usage(void)
 {
 	fputs("usage: vmm -k KERNEL [-i INITRD] [-m MEGABYTES] [-c VCPUS] [-e] [-s] "
-	      "[COMMAND LINE]\n",
+	      "[COMMAND LINE]\n"
+	      "       vmm -t NAME\n",
 	      stderr);
 	return END_HOST_ERROR;
 }
@@ -344,7 +363,7 @@ static bool parse(struct vmm *m, int argc, char **argv)
 	long megabytes = 256, vcpus = 1;
 	int option;
 
-	while ((option = getopt(argc, argv, "k:i:m:c:es")) != -1) {
+	while ((option = getopt(argc, argv, "k:i:m:c:est:")) != -1) {
 		switch (option) {
 		case 'k':
 			m->start.kernel = optarg;
@@ -364,15 +383,18 @@ static bool parse(struct vmm *m, int argc, char **argv)
 		case 's':
 			m->statistics = true;
 			break;
+		case 't':
+			m->start.tiny = m->devices.tiny.guest = tiny_find(optarg);
+			break;
 		default:
 			return false;
 		}
 	}
 	m->start.command_line = optind < argc ? argv[optind] : "console=ttyS0";
 	m->start.vcpus = (int)vcpus;
-	m->ram.size = (uint64_t)megabytes << 20;
-	return m->start.kernel && optind + 1 >= argc && vcpus >= 1 && vcpus <= MAX_VCPUS &&
-	       megabytes >= 32 && megabytes <= MAX_MEGABYTES;
+	m->ram.size = m->start.tiny ? TINY_MEMORY : (uint64_t)megabytes << 20;
+	return !m->start.kernel == (m->start.tiny != NULL) && optind + 1 >= argc && vcpus >= 1 &&
+	       vcpus <= MAX_VCPUS && megabytes >= 32 && megabytes <= MAX_MEGABYTES;
 }
 
 static void start_thread(struct vmm *m, void *(*function)(void *), void *context)
@@ -384,11 +406,23 @@ static void start_thread(struct vmm *m, void *(*function)(void *), void *context
 		fail(m, "pthread_create");
 }
 
+static bool load(struct vmm *m)
+{
+	const char *wrong = NULL;
+
+	if (m->start.tiny)
+		tiny_load(m->ram.base);
+	else
+		wrong = boot_load(&m->ram, &m->start);
+	if (wrong)
+		fprintf(stderr, "vmm: %s\n", wrong);
+	return !wrong;
+}
+
 int main(int argc, char **argv)
 {
 	static struct vmm m = {.stop_lock = PTHREAD_MUTEX_INITIALIZER};
 	static struct vcpu vcpu[MAX_VCPUS];
-	const char *wrong;
 
 	m.devices.stop = stop;
 	m.devices.context = &m;
@@ -398,11 +432,8 @@ int main(int argc, char **argv)
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (m.ram.base == MAP_FAILED)
 		fail(&m, "memory of the guest");
-	wrong = boot_load(&m.ram, &m.start);
-	if (wrong) {
-		fprintf(stderr, "vmm: %s\n", wrong);
+	if (!load(&m))
 		return END_HOST_ERROR;
-	}
 	devices_init(&m.devices);
 	make_vm(&m);
 	for (int i = 0; i < m.start.vcpus; i++)

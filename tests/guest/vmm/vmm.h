@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tiny.h"
+
 // Exit statuses; 1 is any failure of the host side.
 enum { END_POWER_OFF = 0, END_HOST_ERROR = 1, END_RESET = 2, END_SHUTDOWN = 3, END_KVM_ERROR = 4 };
 
@@ -37,7 +39,8 @@ struct ram {
 struct start {
 	const char *kernel, *initrd, *command_line;
 	int vcpus;
-	uint64_t entry; // filled in by boot_load
+	uint64_t entry;		 // filled in by boot_load
+	const struct tiny *tiny; // instead of a kernel
 };
 
 // Returns NULL or what was wrong, naming no file.
@@ -59,6 +62,7 @@ struct devices {
 	bool debug_port; // print what is written to port E9h
 	uint16_t pm1_enable, pm1_control;
 	_Atomic uint64_t bench_out, bench_mmio;
+	struct tiny_run tiny;
 	void (*stop)(void *context, int status);
 	void *context;
 };
