@@ -162,7 +162,7 @@ void vcpu_recompute(struct vcpu *v);
 /* Only CPL or RFLAGS.AC changed (SYSCALL, SYSRET, IRET, STAC): switches the TLB way and mode key. */
 void vcpu_recompute_cpl(struct vcpu *v);
 /* Control register writes with all checks done elsewhere: set, flush what the SDM says, recompute. */
-/* PKRU with the TLB kept true to it. */
+/* PKRU, and the TLB context that goes with it. */
 void pkru_set(struct vcpu *v, u32 value);
 void vcpu_reset(struct vcpu *v, bool init); /* RESET or INIT values */
 

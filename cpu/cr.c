@@ -42,6 +42,7 @@ u64 cr4_reserved(const struct vcpu *v)
 		{CR4_SMEP, FEAT_SMEP},
 		{CR4_SMAP, FEAT_SMAP},
 		{CR4_PKE, FEAT_PKU},
+		{CR4_PKS, FEAT_PKS},
 	};
 	u64 allowed = 0;
 
@@ -166,8 +167,8 @@ int cr4_write(struct vcpu *v, u64 value)
 			return r;
 	}
 	v->cr4 = value;
-	if (changed &
-	    (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_LA57 | CR4_PCIDE))
+	if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS |
+		       CR4_LA57 | CR4_PCIDE))
 		flush_own(v, true);
 	vcpu_recompute(v);
 	return 0;

@@ -95,6 +95,21 @@ static bool write_PAT(struct vcpu *v, u64 value)
 	return true;
 }
 
+static bool read_PKRS(struct vcpu *v, u64 *value)
+{
+	*value = v->pkrs;
+	return model_has(v->model, FEAT_PKS);
+}
+
+static bool write_PKRS(struct vcpu *v, u64 value)
+{
+	if (!model_has(v->model, FEAT_PKS) || value >> 32)
+		return false;
+	v->pkrs = value;
+	vcpu_recompute(v);
+	return true;
+}
+
 static bool read_EFER(struct vcpu *v, u64 *value)
 {
 	*value = v->efer;

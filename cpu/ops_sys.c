@@ -180,10 +180,7 @@ void pkru_set(struct vcpu *v, u32 value)
 	if (v->pkru == value)
 		return;
 	v->pkru = value;
-	/* cached entries were checked against the old rights */
-	if (v->cr4 & CR4_PKE)
-		tlb_flush_vpid_eptp(&v->tlb, v->vmx.vpid, v->vmx.eptp, true);
-	v->walk.pkru = value;
+	vcpu_recompute(v);
 }
 
 int x_fsgsbase(struct vcpu *v, const struct insn *i)

@@ -82,6 +82,7 @@ static void reset_power_up(struct vcpu *v)
 	v->mxcsr = 0x1f80;
 	v->xcr0 = 1;
 	v->pkru = 0;
+	v->pkrs = 0;
 	v->xss = 0;
 	v->star = v->lstar = v->cstar = v->fmask = v->kernel_gs_base = v->tsc_aux = 0;
 	v->pat = 0x0007040600070406ull;
@@ -165,6 +166,7 @@ static void recompute_walk(struct vcpu *v)
 	w->eptp = v->vmx.eptp;
 	w->reserved_phys = (BIT(52) - 1) & ~v->phys_mask;
 	w->pkru = v->pkru;
+	w->pkrs = (u32)v->pkrs;
 	w->nx = v->efer & EFER_NXE && v->cr4 & CR4_PAE;
 	w->page1g = model_has(v->model, FEAT_PDPE1GB);
 	w->ept_exec_only = true;
@@ -186,13 +188,26 @@ void vcpu_recompute_cpl(struct vcpu *v)
 	v->table = tlb_table(&v->tlb, mem_way(v));
 }
 
+/* What the presence of a TLB entry depends on, beyond the translation. */
+static u32 tlb_rights(const struct vcpu *v)
+{
+	const u64 cr4 = CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS;
+
+	return (u32)((v->cr0 & (CR0_PG | CR0_WP)) | (v->cr4 & cr4) | (v->efer & EFER_NXE ? 1 : 0));
+}
+
+static u64 tlb_keys(const struct vcpu *v)
+{
+	return (v->cr4 & CR4_PKE ? v->pkru : 0) | (v->cr4 & CR4_PKS ? v->pkrs << 32 : 0);
+}
+
 void vcpu_recompute(struct vcpu *v)
 {
 	u16 pcid = v->cr4 & CR4_PCIDE ? v->cr3 & 0xfff : 0;
 
 	v->width_laddr = v->cr4 & CR4_LA57 ? 57 : 48;
 	recompute_walk(v);
-	tlb_switch(&v->tlb, v->vmx.vpid, v->vmx.eptp, pcid);
+	tlb_switch(&v->tlb, v->vmx.vpid, v->vmx.eptp, pcid, tlb_rights(v), tlb_keys(v));
 	vcpu_recompute_cpl(v);
 }
 

@@ -81,6 +81,7 @@ struct dtr {
 #define CR4_SMEP 0x100000ull
 #define CR4_SMAP 0x200000ull
 #define CR4_PKE 0x400000ull
+#define CR4_PKS 0x1000000ull
 #define EFER_SCE 0x1ull
 #define EFER_LME 0x100ull
 #define EFER_LMA 0x400ull
@@ -221,6 +222,7 @@ struct vcpu {
 	u64 smbase, feature_control_pad;
 	u64 pdpte[4];
 	u32 pkru, mxcsr;
+	u64 pkrs;
 	struct x87 x87;
 	union vreg ymm[16];
 	u64 monitor_addr;

@@ -32,6 +32,7 @@
 #define C4_SMEP BIT(20)
 #define C4_SMAP BIT(21)
 #define C4_PKE BIT(22)
+#define C4_PKS BIT(24)
 #define EFER_LMA_BIT BIT(10)
 
 enum format { FORMAT_32, FORMAT_PAE, FORMAT_LONG };
@@ -146,11 +147,12 @@ static bool use_entry(struct walk *w)
 	return true;
 }
 
+/* User-mode addresses have their rights in PKRU, supervisor-mode addresses in IA32_PKRS. */
 static bool key_forbids(const struct walk *w, bool write)
 {
-	u32 bits = w->e->pkru >> (2 * w->pkey);
+	u32 bits = (w->user ? w->e->pkru : w->e->pkrs) >> (2 * w->pkey);
 
-	if (!(w->e->cr4 & C4_PKE) || w->format != FORMAT_LONG || !w->user)
+	if (!(w->e->cr4 & (w->user ? C4_PKE : C4_PKS)) || w->format != FORMAT_LONG)
 		return false;
 	return bits & 1 || (bits & 2 && write && (w->in->user || w->e->cr0 & C0_WP));
 }

@@ -171,16 +171,18 @@ static struct tlb_ctx *take_over(struct tlb *t)
 	return best;
 }
 
-void tlb_switch(struct tlb *t, u16 vpid, u64 eptp, u16 pcid)
+void tlb_switch(struct tlb *t, u16 vpid, u64 eptp, u16 pcid, u32 rights, u64 keys)
 {
 	struct tlb_ctx *c = t->cur;
 
-	if (c->vpid == vpid && c->eptp == eptp && c->pcid == pcid)
+	if (c->vpid == vpid && c->eptp == eptp && c->pcid == pcid && c->rights == rights &&
+	    c->keys == keys)
 		return;
 	c->last_use = ++t->tick;
 	for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
 		c = &t->ctx[i];
-		if (c->valid && c->pcid == pcid && c->vpid == vpid && c->eptp == eptp) {
+		if (c->valid && c->pcid == pcid && c->vpid == vpid && c->eptp == eptp &&
+		    c->rights == rights && c->keys == keys) {
 			t->cur = c;
 			return;
 		}
@@ -189,6 +191,8 @@ void tlb_switch(struct tlb *t, u16 vpid, u64 eptp, u16 pcid)
 	c->vpid = vpid;
 	c->eptp = eptp;
 	c->pcid = pcid;
+	c->rights = rights;
+	c->keys = keys;
 	t->cur = c;
 }
 

@@ -65,7 +65,9 @@ enum tlb_way {
 
 struct tlb_ctx {
 	u16 vpid, pcid;
-	u64 eptp; /* EPTP bits 51:12 plus the walk-relevant low bits; 0: no EPT */
+	u32 rights; /* CR0, CR4 and EFER bits that the entries were checked with */
+	u64 eptp;   /* EPTP bits 51:12 plus the walk-relevant low bits; 0: no EPT */
+	u64 keys;   /* PKRU and IA32_PKRS that the entries were checked with */
 	bool valid;
 	u64 last_use;
 	struct tlb_table *way[TLB_WAYS]; /* allocated on first use */
@@ -93,8 +95,10 @@ struct tlb {
 
 bool tlb_init(struct tlb *t);
 void tlb_free(struct tlb *t);
-/* Makes (vpid, eptp, pcid) current; finds it or takes over the least recently used context. */
-void tlb_switch(struct tlb *t, u16 vpid, u64 eptp, u16 pcid);
+/* Makes (vpid, eptp, pcid) current; finds it or takes over the least recently used context. A
+ * processor caches translations and asks for rights anew, so software changes rights (protection
+ * keys; CR0.WP of a guest by its hypervisor) without a flush: other rights are another context. */
+void tlb_switch(struct tlb *t, u16 vpid, u64 eptp, u16 pcid, u32 rights, u64 keys);
 /* The current context's table for a way of access. */
 struct tlb_table *tlb_table(struct tlb *t, enum tlb_way way);
 

@@ -22,8 +22,8 @@ struct walk_env {
 	u64 pdpte[4];	   /* PAE paging: the four PDPTE registers */
 	u64 eptp;	   /* 0: no EPT */
 	u64 reserved_phys; /* address bits at and above MAXPHYADDR, up to 51 */
-	u32 pkru;
-	bool nx, page1g; /* EFER.NXE in force; 1-GByte pages supported */
+	u32 pkru, pkrs;	   /* IA32_PKRS: rights to supervisor-mode addresses */
+	bool nx, page1g;   /* EFER.NXE in force; 1-GByte pages supported */
 	bool ept_exec_only, ept_ad;
 };
 

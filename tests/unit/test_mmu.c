@@ -298,6 +298,35 @@ START_TEST(protection_keys)
 }
 END_TEST
 
+/* IA32_PKRS rules supervisor-mode addresses and them only. */
+START_TEST(supervisor_protection_keys)
+{
+	struct walk_out out;
+	u64 leaf = PT + 8 * (PAGE_GPA >> 12);
+
+	env.cr4 = 0x20 | BIT(24);
+	put(leaf, PAGE_GPA | 3 | 3ull << 59);
+	env.pkru = 1 << 6;
+	env.pkrs = 2 << 6; /* key 3: no writes */
+	ck_assert_int_eq(page(PAGE_GPA, ACCESS_READ, false, &out), WALK_OK);
+	ck_assert(!out.writable);
+	ck_assert_int_eq(page(PAGE_GPA, ACCESS_WRITE, false, &out), WALK_PAGE_FAULT);
+	ck_assert_uint_eq(out.error_code, 0x23);
+	env.cr0 &= ~BIT(16); /* CR0.WP = 0: write-disable says nothing */
+	ck_assert_int_eq(page(PAGE_GPA, ACCESS_WRITE, false, &out), WALK_OK);
+	env.cr0 |= BIT(16);
+	env.pkrs = 1 << 6; /* no access */
+	ck_assert_int_eq(page(PAGE_GPA, ACCESS_READ, false, &out), WALK_PAGE_FAULT);
+	ck_assert_uint_eq(out.error_code, 0x21);
+	ck_assert_int_eq(page(PAGE_GPA, ACCESS_FETCH, false, &out), WALK_OK);
+	put(leaf, PAGE_GPA | 7 | 3ull << 59); /* a user-mode address: PKRU's, which is off */
+	ck_assert_int_eq(page(PAGE_GPA, ACCESS_READ, false, &out), WALK_OK);
+	put(leaf, PAGE_GPA | 3 | 3ull << 59);
+	env.cr4 = 0x20; /* CR4.PKS = 0 */
+	ck_assert_int_eq(page(PAGE_GPA, ACCESS_READ, false, &out), WALK_OK);
+}
+END_TEST
+
 /* --- TLB contexts --- */
 
 static void fill(u64 laddr, u8 info)
@@ -314,14 +343,14 @@ static bool hit(u64 laddr)
 
 START_TEST(contexts_keep_their_entries)
 {
-	tlb_switch(&tlb, 0, 0, 0);
+	tlb_switch(&tlb, 0, 0, 0, 0, 0);
 	fill(0x5000, 0);
-	tlb_switch(&tlb, 1, EPT_ROOT | 0x1e, 0);
+	tlb_switch(&tlb, 1, EPT_ROOT | 0x1e, 0, 0, 0);
 	ck_assert(!hit(0x5000));
 	fill(0x6000, 0);
-	tlb_switch(&tlb, 0, 0, 0);
+	tlb_switch(&tlb, 0, 0, 0, 0, 0);
 	ck_assert(hit(0x5000) && !hit(0x6000));
-	tlb_switch(&tlb, 1, EPT_ROOT | 0x1e, 0);
+	tlb_switch(&tlb, 1, EPT_ROOT | 0x1e, 0, 0, 0);
 	ck_assert(hit(0x6000));
 	/* every empty slot refuses every address of its own index */
 	for (u64 k = 0; k < TLB_SIZE; k++)
@@ -329,11 +358,29 @@ START_TEST(contexts_keep_their_entries)
 }
 END_TEST
 
+/* Other rights find none of the entries; an invalidation finds them whatever the rights. */
+START_TEST(rights_are_contexts)
+{
+	tlb_switch(&tlb, 3, 0, 5, 0, 0);
+	fill(0x5000, 0);
+	tlb_switch(&tlb, 3, 0, 5, 0, 1);
+	ck_assert(!hit(0x5000));
+	tlb_switch(&tlb, 3, 0, 5, 1, 0);
+	ck_assert(!hit(0x5000));
+	tlb_switch(&tlb, 3, 0, 5, 0, 0);
+	ck_assert(hit(0x5000));
+	tlb_switch(&tlb, 3, 0, 5, 0, 1);
+	tlb_flush_pcid(&tlb, 3, 0, 5);
+	tlb_switch(&tlb, 3, 0, 5, 0, 0);
+	ck_assert(!hit(0x5000));
+}
+END_TEST
+
 START_TEST(invalidations)
 {
 	u64 eptp = EPT_ROOT | 0x1e;
 
-	tlb_switch(&tlb, 0, 0, 1);
+	tlb_switch(&tlb, 0, 0, 1, 0, 0);
 	fill(0x5000, TLB_GLOBAL);
 	fill(0x7000, 0);
 	tlb_flush_pcid(&tlb, 0, 0, 1);
@@ -352,7 +399,7 @@ START_TEST(invalidations)
 	tlb_flush_laddr(&tlb, 0, 0, 1, 0x2a5000, true);
 	ck_assert(!hit(0x200000) && !hit(0x3ff000) && hit(0x400000));
 	/* VPIDs and EPTPs: only what was named */
-	tlb_switch(&tlb, 7, eptp, 0);
+	tlb_switch(&tlb, 7, eptp, 0, 0, 0);
 	fill(0x9000, 0);
 	tlb_flush_all_eptps(&tlb);
 	ck_assert(!hit(0x9000));
@@ -363,7 +410,7 @@ START_TEST(invalidations)
 	ck_assert(hit(0x9000));
 	tlb_flush_vpid(&tlb, 7, true);
 	ck_assert(!hit(0x9000));
-	tlb_switch(&tlb, 0, 0, 1);
+	tlb_switch(&tlb, 0, 0, 1, 0, 0);
 	ck_assert(hit(0x400000));
 }
 END_TEST
@@ -384,7 +431,9 @@ Suite *mmu_suite(void)
 	tcase_add_test(t, paging_through_ept);
 	tcase_add_test(t, page_faults);
 	tcase_add_test(t, protection_keys);
+	tcase_add_test(t, supervisor_protection_keys);
 	tcase_add_test(t, contexts_keep_their_entries);
+	tcase_add_test(t, rights_are_contexts);
 	tcase_add_test(t, invalidations);
 	suite_add_tcase(s, t);
 	return s;
