@@ -104,8 +104,8 @@ static bool switch_feature(struct parse *p, const char *s, size_t len, bool on)
 		}
 	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
 		if (same(controls[i].name, s, len)) {
-			u32 *word = &p->vmx->control[controls[i].control >> 5];
-			u32 bit = VMX_MASK(controls[i].control);
+			u64 *word = &p->vmx->control[controls[i].control >> 6];
+			u64 bit = VMX_MASK(controls[i].control);
 
 			*word = on ? *word | bit : *word & ~bit;
 			return true;
@@ -178,8 +178,8 @@ static bool drop_dependants(struct parse *p)
 	for (unsigned i = 0; i < ARRAY_SIZE(control_needs); i++) {
 		enum vmx_control other = control_needs[i].other, c = control_needs[i].control;
 
-		if (!(p->vmx->control[other >> 5] & VMX_MASK(other)))
-			p->vmx->control[c >> 5] &= ~VMX_MASK(c);
+		if (!(p->vmx->control[other >> 6] & VMX_MASK(other)))
+			p->vmx->control[c >> 6] &= ~VMX_MASK(c);
 	}
 	return true;
 }
@@ -231,7 +231,7 @@ void cpu_model_print(const struct cpu_model *m, FILE *out)
 		if (features[f].name)
 			fprintf(out, ",%s=%s", features[f].name, model_has(m, f) ? "on" : "off");
 	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
-		if (!(m->vmx_mask->control[controls[i].control >> 5] &
+		if (!(m->vmx_mask->control[controls[i].control >> 6] &
 		      VMX_MASK(controls[i].control)))
 			fprintf(out, ",%s=off", controls[i].name);
 }

@@ -2,8 +2,7 @@
  * The VMX capability MSRs. Every word is folded from controls.def; nothing is restated here but the
  * few facts that are not controls (SDM Vol. 3, "VMX Capability Reporting Facility").
  *
- * Left out: IA32_VMX_VMFUNC, IA32_VMX_PROCBASED_CTLS3 and IA32_VMX_EXIT_CTLS2, as none of the
- * features that they describe is built; the MSRs do not exist.
+ * Each MSR exists only where the control that activates what it describes may be 1.
  */
 #include "vmx/caps.h"
 #include "vmx/vmcs.h"
@@ -12,9 +11,9 @@
 
 /* What the tables say of each word, before any CPU model. */
 struct word_table {
-	u32 always1;  /* default1, fixed */
-	u32 default1; /* default1, may be 0 by the TRUE MSR */
-	u32 built;
+	u64 always1;  /* default1, fixed */
+	u64 default1; /* default1, may be 0 by the TRUE MSR */
+	u64 built;
 };
 
 enum { NO, YES };
@@ -26,8 +25,8 @@ static struct word_table word_table(enum vmx_word word)
 
 #define D(w, mask) t.always1 |= VMX_##w == word ? (mask) : 0;
 #define C(w, bit, name, class, supported)                                                          \
-	t.default1 |= VMX_##w == word && class == DEFAULT1 ? 1u << (bit) : 0;                      \
-	t.built |= VMX_##w == word && supported == YES ? 1u << (bit) : 0;
+	t.default1 |= VMX_##w == word && class == DEFAULT1 ? 1ull << (bit) : 0;                    \
+	t.built |= VMX_##w == word && supported == YES ? 1ull << (bit) : 0;
 #include "vmx/controls.def"
 	return t;
 }
@@ -45,7 +44,7 @@ const char *vmx_control_name(enum vmx_word word, unsigned bit)
 void vmx_model_mask_all(struct vmx_model_mask *m, u64 cr4_fixed1, u8 maxphyaddr, u8 laddr_width)
 {
 	for (unsigned w = 0; w < VMX_WORDS; w++)
-		m->control[w] = ~0u;
+		m->control[w] = ~0ull;
 	m->cr4_fixed1 = cr4_fixed1;
 	m->maxphyaddr = maxphyaddr;
 	m->laddr_width = laddr_width;
@@ -85,12 +84,13 @@ void vmx_caps_init(struct vmx_caps *caps, const struct vmx_model_mask *m)
 	caps->cr4_fixed0 = 0x2000; /* VMXE */
 	caps->cr4_fixed1 = m->cr4_fixed1 | caps->cr4_fixed0;
 	caps->ept_vpid = ept_vpid_caps(caps);
+	caps->vmfunc = 0;
 	vmcs_caps_init(caps);
 }
 
-static u64 word_msr(const struct vmx_caps *caps, enum vmx_word word, const u32 *must1)
+static u64 word_msr(const struct vmx_caps *caps, enum vmx_word word, const u64 *must1)
 {
-	return (u64)caps->may1[word] << 32 | must1[word];
+	return caps->may1[word] << 32 | must1[word];
 }
 
 bool vmx_caps_read_msr(const struct vmx_caps *caps, u32 msr, u64 *value)
@@ -111,6 +111,12 @@ bool vmx_caps_read_msr(const struct vmx_caps *caps, u32 msr, u64 *value)
 		*value = caps->ept_vpid;
 	else if (msr >= 0x48d && msr <= 0x490)
 		*value = word_msr(caps, plain[msr - 0x48d], caps->true_must1);
+	else if (msr == 0x491 && vmx_may(caps, PROC2_ENABLE_VM_FUNCTIONS))
+		*value = caps->vmfunc;
+	else if (msr == 0x492 && vmx_may(caps, PROC_ACTIVATE_TERTIARY_CONTROLS))
+		*value = caps->may1[VMX_PROC3];
+	else if (msr == 0x493 && vmx_may(caps, EXIT_ACTIVATE_SECONDARY_CONTROLS))
+		*value = caps->may1[VMX_EXIT2];
 	else
 		return false;
 	return true;

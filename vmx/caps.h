@@ -9,26 +9,36 @@
 #include "base/bits.h"
 #include "base/types.h"
 
-/* The 32-bit control words that have a capability MSR. */
-enum vmx_word { VMX_PIN, VMX_PROC, VMX_PROC2, VMX_EXIT, VMX_ENTRY, VMX_WORDS };
+/* The control words that have a capability MSR. Two are 64 bits wide: the tertiary
+ * processor-based controls and the secondary VM-exit controls. */
+enum vmx_word {
+	VMX_PIN,
+	VMX_PROC,
+	VMX_PROC2,
+	VMX_EXIT,
+	VMX_ENTRY,
+	VMX_PROC3,
+	VMX_EXIT2,
+	VMX_WORDS
+};
 
-/* A control is a number, 32 * word + bit, so that a test of it cannot name the wrong word. */
+/* A control is a number, 64 * word + bit, so that a test of it cannot name the wrong word. */
 enum vmx_control {
 #define D(word, mask)
-#define C(word, bit, name, class, supported) word##_##name = VMX_##word * 32 + (bit),
+#define C(word, bit, name, class, supported) word##_##name = VMX_##word * 64 + (bit),
 #include "vmx/controls.def"
 };
 
-#define VMX_MASK(control) (1u << ((control)&31))
+#define VMX_MASK(control) (1ull << ((control)&63))
 
-/* Effective controls: the secondary word is zero unless activated. */
+/* Effective controls: a word that another one activates is zero unless it does. */
 struct vmx_controls {
-	u32 word[VMX_WORDS];
+	u64 word[VMX_WORDS];
 };
 
 static inline bool vmx_control_on(const struct vmx_controls *c, enum vmx_control control)
 {
-	return c->word[control >> 5] >> (control & 31) & 1;
+	return c->word[control >> 6] >> (control & 63) & 1;
 }
 
 #define VMX_REVISION 0x47494701u /* bit 31 is the shadow-VMCS indicator */
@@ -43,7 +53,7 @@ static inline bool vmx_control_on(const struct vmx_controls *c, enum vmx_control
 
 /* What a CPU model takes away, and the facts of it that the capability MSRs repeat. */
 struct vmx_model_mask {
-	u32 control[VMX_WORDS]; /* controls that may be 1, ANDed with what is built */
+	u64 control[VMX_WORDS]; /* controls that may be 1, ANDed with what is built */
 	u64 cr4_fixed1;		/* CR4 bits that may be 1 */
 	u8 maxphyaddr;		/* bits */
 	u8 laddr_width;		/* widest linear address the CPU has: 48 or 57 */
@@ -76,11 +86,11 @@ struct vmx_model_mask {
 #define VMX_FIELD_ROWS 192 /* at least the rows of vmcs_fields.def; checked in vmcs.c */
 
 struct vmx_caps {
-	u64 basic, misc, vmcs_enum, ept_vpid;
+	u64 basic, misc, vmcs_enum, ept_vpid, vmfunc;
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
-	u32 must1[VMX_WORDS];	   /* plain capability MSRs */
-	u32 true_must1[VMX_WORDS]; /* TRUE capability MSRs: what VM entry checks */
-	u32 may1[VMX_WORDS];
+	u64 must1[VMX_WORDS];	   /* plain capability MSRs */
+	u64 true_must1[VMX_WORDS]; /* TRUE capability MSRs: what VM entry checks */
+	u64 may1[VMX_WORDS];
 	u8 maxphyaddr, laddr_width;
 	bool field_exists[VMX_FIELD_ROWS];
 };
@@ -88,7 +98,7 @@ struct vmx_caps {
 /* Everything built, for a CPU with these facts. */
 void vmx_model_mask_all(struct vmx_model_mask *m, u64 cr4_fixed1, u8 maxphyaddr, u8 laddr_width);
 void vmx_caps_init(struct vmx_caps *caps, const struct vmx_model_mask *m);
-/* Capability MSRs 480H-491H; false: the MSR does not exist in this model. */
+/* Capability MSRs 480H-493H; false: the MSR does not exist in this model. */
 bool vmx_caps_read_msr(const struct vmx_caps *caps, u32 msr, u64 *value);
 const char *vmx_control_name(enum vmx_word word, unsigned bit);
 /* Fills caps->field_exists and caps->vmcs_enum from the controls (vmcs.c). */
@@ -96,7 +106,7 @@ void vmcs_caps_init(struct vmx_caps *caps);
 
 static inline bool vmx_may(const struct vmx_caps *caps, enum vmx_control control)
 {
-	return caps->may1[control >> 5] >> (control & 31) & 1;
+	return caps->may1[control >> 6] >> (control & 63) & 1;
 }
 
 #endif

@@ -63,6 +63,10 @@ struct vmx_controls vmx_effective_controls(const struct vmcs *vmcs)
 	c.word[VMX_ENTRY] = vmcs->ctl.entry;
 	c.word[VMX_PROC2] =
 		vmx_control_on(&c, PROC_ACTIVATE_SECONDARY_CONTROLS) ? vmcs->ctl.proc2 : 0;
+	c.word[VMX_PROC3] =
+		vmx_control_on(&c, PROC_ACTIVATE_TERTIARY_CONTROLS) ? vmcs->ctl.proc3 : 0;
+	c.word[VMX_EXIT2] =
+		vmx_control_on(&c, EXIT_ACTIVATE_SECONDARY_CONTROLS) ? vmcs->ctl.exit2 : 0;
 	return c;
 }
 
@@ -84,7 +88,7 @@ static bool check_word(struct vmx_check *c, enum vmx_word word, enum vmx_rule on
 		       enum vmx_rule zero)
 {
 	const struct vmx_caps *caps = c->env->caps;
-	u32 value = c->ctl.word[word];
+	u64 value = c->ctl.word[word];
 
 	return must(c, one, value, !(caps->true_must1[word] & ~value)) &&
 	       must(c, zero, value, !(value & ~caps->may1[word]));
@@ -95,6 +99,10 @@ static bool check_words(struct vmx_check *c)
 	return check_word(c, VMX_PIN, RULE_PIN_MUST_BE_1, RULE_PIN_MUST_BE_0) &&
 	       check_word(c, VMX_PROC, RULE_PROC_MUST_BE_1, RULE_PROC_MUST_BE_0) &&
 	       check_word(c, VMX_PROC2, RULE_PROC2_MUST_BE_1, RULE_PROC2_MUST_BE_0) &&
+	       must(c, RULE_PROC3_MUST_BE_0, c->ctl.word[VMX_PROC3],
+		    !(c->ctl.word[VMX_PROC3] & ~c->env->caps->may1[VMX_PROC3])) &&
+	       must(c, RULE_EXIT2_MUST_BE_0, c->ctl.word[VMX_EXIT2],
+		    !(c->ctl.word[VMX_EXIT2] & ~c->env->caps->may1[VMX_EXIT2])) &&
 	       check_word(c, VMX_EXIT, RULE_EXIT_MUST_BE_1, RULE_EXIT_MUST_BE_0) &&
 	       check_word(c, VMX_ENTRY, RULE_ENTRY_MUST_BE_1, RULE_ENTRY_MUST_BE_0);
 }
@@ -118,7 +126,7 @@ static bool check_control_pairs(struct vmx_check *c)
 
 		if (!check_on(c, a) || check_on(c, b) == (pairs[i].wanted == NEEDS))
 			continue;
-		vmx_check_fail(c, RULE_CONTROL_PAIR, 0, c->ctl.word[a >> 5]);
+		vmx_check_fail(c, RULE_CONTROL_PAIR, 0, c->ctl.word[a >> 6]);
 		c->fail.detail = pairs[i].text;
 		return false;
 	}

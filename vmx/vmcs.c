@@ -19,7 +19,7 @@
 
 _Static_assert(sizeof(struct vmcs) + REGION_DATA <= VMCS_REGION_BYTES, "fits the region");
 
-enum print_kind { HEX, AR, PIN, PROC, PROC2, EXIT, ENTRY, REASON, ERROR };
+enum print_kind { HEX, AR, PIN, PROC, PROC2, EXIT, ENTRY, PROC3, EXIT2, REASON, ERROR };
 
 struct vmcs_row {
 	u16 enc, offset;
@@ -223,7 +223,7 @@ static void print_controls(FILE *out, enum vmx_word word, u64 value)
 {
 	const char *separator = " ";
 
-	for (unsigned bit = 0; bit < 32; bit++) {
+	for (unsigned bit = 0; bit < 64; bit++) {
 		const char *name = value >> bit & 1 ? vmx_control_name(word, bit) : NULL;
 
 		if (name) {
@@ -251,6 +251,8 @@ static void print_meaning(FILE *out, const struct vmcs_row *row, u64 value)
 	case PROC2:
 	case EXIT:
 	case ENTRY:
+	case PROC3:
+	case EXIT2:
 		print_controls(out, (enum vmx_word)(row->print - PIN), value);
 		return;
 	case AR:

@@ -49,13 +49,15 @@ struct vmcs_segment {
 
 struct vmcs_control {
 	u32 pin, proc, proc2, exit, entry;
+	u64 proc3, exit2;
 	u32 exception_bitmap, pf_mask, pf_match;
 	u32 cr3_target_count;
 	u32 exit_msr_store_count, exit_msr_load_count, entry_msr_load_count;
 	u32 entry_interruption_info, entry_error_code, entry_instruction_length;
 	u32 tpr_threshold;
-	u32 ple_gap, ple_window;
+	u32 ple_gap, ple_window, notify_window;
 	u16 vpid, posted_vector, eptp_index;
+	u16 hlat_prefix_size, last_pid_index, virtual_timer_vector;
 	u64 io_bitmap_a, io_bitmap_b, msr_bitmaps;
 	u64 exit_msr_store_address, exit_msr_load_address, entry_msr_load_address;
 	u64 executive_vmcs;
@@ -68,6 +70,8 @@ struct vmcs_control {
 	u64 cr3_target[4];
 	u64 pml_address, posted_descriptor, vm_functions, eptp_list, ve_information, spptp;
 	u64 eoi_exit_bitmap[4];
+	u64 hlatp, pid_table;
+	u64 spec_ctrl_mask, spec_ctrl_shadow, deadline_shadow;
 };
 
 struct vmcs_guest {
@@ -84,6 +88,8 @@ struct vmcs_guest {
 	u64 link_pointer;
 	u64 pdpte[4];
 	u16 interrupt_status, pml_index;
+	u64 pkrs, spec_ctrl, deadline;
+	u64 s_cet, ssp, interrupt_ssp_table;
 };
 
 struct vmcs_host {
@@ -95,6 +101,8 @@ struct vmcs_host {
 	u32 sysenter_cs;
 	u16 es_selector, cs_selector, ss_selector, ds_selector, fs_selector, gs_selector,
 		tr_selector;
+	u64 pkrs, spec_ctrl;
+	u64 s_cet, ssp, interrupt_ssp_table;
 };
 
 struct vmcs_info {
@@ -104,6 +112,7 @@ struct vmcs_info {
 	u32 instruction_length, instruction_info;
 	u64 qualification, guest_linear_address, guest_physical_address;
 	u64 io_rcx, io_rsi, io_rdi, io_rip;
+	u64 msr_data;
 };
 
 struct vmcs {

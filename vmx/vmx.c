@@ -26,7 +26,7 @@ static void mask_by_features(const struct vcpu *v, struct vmx_model_mask *m)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(needs); i++)
 		if (!cpu_has(v, needs[i].feature))
-			m->control[needs[i].control >> 5] &= ~VMX_MASK(needs[i].control);
+			m->control[needs[i].control >> 6] &= ~VMX_MASK(needs[i].control);
 }
 
 void vmx_cpu_init(struct vcpu *v)

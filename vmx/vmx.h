@@ -20,7 +20,7 @@
 void vmx_cpu_init(struct vcpu *v);
 /* RESET and INIT. RESET also clears IA32_FEATURE_CONTROL. */
 void vmx_reset(struct vcpu *v, bool init);
-/* Capability MSRs 480H-491H and IA32_FEATURE_CONTROL (3AH); false: #GP. */
+/* Capability MSRs 480H-493H and IA32_FEATURE_CONTROL (3AH); false: #GP. */
 bool vmx_msr_read(struct vcpu *v, u32 msr, u64 *value);
 bool vmx_msr_write(struct vcpu *v, u32 msr, u64 value);
 /* Around a saved state: before it is taken, and after one was loaded (all but what `struct

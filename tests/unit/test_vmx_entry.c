@@ -55,6 +55,8 @@ struct edit {
 #define PIN_F VMCS_PIN_BASED_VM_EXECUTION_CONTROLS
 #define PROC_F VMCS_PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS
 #define PROC2_F VMCS_SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS
+#define PROC3_F VMCS_TERTIARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS
+#define EXIT2_F VMCS_SECONDARY_VM_EXIT_CONTROLS
 #define EXIT_F VMCS_PRIMARY_VM_EXIT_CONTROLS
 #define ENTRY_F VMCS_VM_ENTRY_CONTROLS
 #define INJECT_F VMCS_VM_ENTRY_INTERRUPTION_INFORMATION
@@ -161,6 +163,10 @@ static void setup(void)
 	linked_revision = VMX_REVISION | VMCS_SHADOW_INDICATOR;
 	vtpr = 0x20;
 	pdpte_in_memory = 0;
+	/* the words that need another one to be activated */
+	caps.may1[VMX_PROC] |= VMX_MASK(PROC_ACTIVATE_TERTIARY_CONTROLS);
+	caps.may1[VMX_EXIT] |= VMX_MASK(EXIT_ACTIVATE_SECONDARY_CONTROLS);
+	vmcs_caps_init(&caps);
 }
 
 static struct vmx_failure run_checks(const struct vmcs *vmcs)
@@ -190,12 +196,15 @@ static const struct row rows[] = {
 	{RULE_PIN_MUST_BE_0, {{PIN_F, OR, M(PIN_PROCESS_POSTED_INTERRUPTS)}}},
 	{RULE_PROC_MUST_BE_1, {{PROC_F, CLR, 2}}},
 	{RULE_NONE, {{PROC_F, CLR, M(PROC_CR3_LOAD_EXITING) | M(PROC_CR3_STORE_EXITING)}}},
-	{RULE_PROC_MUST_BE_0, {{PROC_F, OR, M(PROC_ACTIVATE_TERTIARY_CONTROLS)}}},
+	{RULE_PROC_MUST_BE_0, {{PROC_F, OR, BIT(18)}}},
 	{RULE_PROC2_MUST_BE_0, {USE2(PROC2_ENABLE_PML)}},
 	{RULE_NONE, {USE2(PROC2_ENABLE_PML), {PROC_F, CLR, M(PROC_ACTIVATE_SECONDARY_CONTROLS)}}},
 	{RULE_EXIT_MUST_BE_1, {{EXIT_F, CLR, 1}}},
 	{RULE_NONE, {{EXIT_F, CLR, M(EXIT_SAVE_DEBUG_CONTROLS)}}},
 	{RULE_EXIT_MUST_BE_0, {{EXIT_F, OR, M(EXIT_LOAD_IA32_PERF_GLOBAL_CTRL)}}},
+	{RULE_PROC3_MUST_BE_0, {USE(PROC_ACTIVATE_TERTIARY_CONTROLS), {PROC3_F, OR, BIT(63)}}},
+	{RULE_EXIT2_MUST_BE_0,
+	 {{EXIT_F, OR, M(EXIT_ACTIVATE_SECONDARY_CONTROLS)}, {EXIT2_F, OR, BIT(63)}}},
 	{RULE_ENTRY_MUST_BE_1, {{ENTRY_F, CLR, 1}}},
 	{RULE_ENTRY_MUST_BE_0, {{ENTRY_F, OR, M(ENTRY_ENTRY_TO_SMM)}}},
 	/* controls that depend on each other */
@@ -555,6 +564,35 @@ START_TEST(pdptes_in_memory_without_ept)
 END_TEST
 
 /* Pairs of controls that can both be set: the rule fails, and its text names them. */
+/* Every word, where the CPU has it. */
+static const u32 word_field[VMX_WORDS] = {
+	[VMX_PIN] = VMCS_PIN_BASED_VM_EXECUTION_CONTROLS,
+	[VMX_PROC] = VMCS_PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS,
+	[VMX_PROC2] = VMCS_SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS,
+	[VMX_EXIT] = VMCS_PRIMARY_VM_EXIT_CONTROLS,
+	[VMX_ENTRY] = VMCS_VM_ENTRY_CONTROLS,
+	[VMX_PROC3] = VMCS_TERTIARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS,
+	[VMX_EXIT2] = VMCS_SECONDARY_VM_EXIT_CONTROLS,
+};
+
+/* Flips bits of a control word; returns what it holds then. */
+static u64 flip_word(struct vmcs *vmcs, unsigned word, u64 flip)
+{
+	u64 value = 0;
+
+	ck_assert_uint_eq(vmcs_read(&caps, vmcs, word_field[word], &value), 0);
+	ck_assert_uint_eq(vmcs_write(&caps, vmcs, word_field[word], value ^ flip, NULL), 0);
+	return value ^ flip;
+}
+
+static void set_control(struct vmcs *vmcs, enum vmx_control control, bool on)
+{
+	u64 value = flip_word(vmcs, control >> 6, 0);
+
+	if (!(value & VMX_MASK(control)) == on)
+		flip_word(vmcs, control >> 6, VMX_MASK(control));
+}
+
 START_TEST(each_pair_of_controls)
 {
 	static const struct {
@@ -572,18 +610,13 @@ START_TEST(each_pair_of_controls)
 	static struct vmcs vmcs;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++) {
-		u32 *const word[VMX_WORDS] = {&vmcs.ctl.pin, &vmcs.ctl.proc, &vmcs.ctl.proc2,
-					      &vmcs.ctl.exit, &vmcs.ctl.entry};
 		struct vmx_failure f;
 
 		if (!vmx_may(&caps, pairs[i].a) || !vmx_may(&caps, pairs[i].b))
 			continue;
 		make_valid(&vmcs);
-		*word[pairs[i].a >> 5] |= M(pairs[i].a);
-		if (pairs[i].needs)
-			*word[pairs[i].b >> 5] &= ~M(pairs[i].b);
-		else
-			*word[pairs[i].b >> 5] |= M(pairs[i].b);
+		set_control(&vmcs, pairs[i].a, true);
+		set_control(&vmcs, pairs[i].b, !pairs[i].needs);
 		/* keep the other rules of a satisfied */
 		if (pairs[i].a == PROC2_VIRTUALIZE_X2APIC_MODE && !pairs[i].needs)
 			vmcs.ctl.proc |= M(PROC_USE_TPR_SHADOW);
@@ -605,21 +638,25 @@ START_TEST(each_bit_of_each_word)
 		{RULE_PROC2_MUST_BE_1, RULE_PROC2_MUST_BE_0},
 		{RULE_EXIT_MUST_BE_1, RULE_EXIT_MUST_BE_0},
 		{RULE_ENTRY_MUST_BE_1, RULE_ENTRY_MUST_BE_0},
+		{RULE_NONE, RULE_PROC3_MUST_BE_0},
+		{RULE_NONE, RULE_EXIT2_MUST_BE_0},
 	};
 	static struct vmcs vmcs;
 
 	for (unsigned w = 0; w < VMX_WORDS; w++)
-		for (unsigned bit = 0; bit < 32; bit++) {
-			u32 *const word[VMX_WORDS] = {&vmcs.ctl.pin, &vmcs.ctl.proc,
-						      &vmcs.ctl.proc2, &vmcs.ctl.exit,
-						      &vmcs.ctl.entry};
+		for (unsigned bit = 0; bit < 8u * VMCS_BYTES(word_field[w]); bit++) {
+			u64 value;
 			u16 rule;
 
 			make_valid(&vmcs);
-			*word[w] ^= 1u << bit;
+			if (vmcs_read(&caps, &vmcs, word_field[w], &value))
+				continue;
+			set_control(&vmcs, PROC_ACTIVATE_TERTIARY_CONTROLS, true);
+			set_control(&vmcs, EXIT_ACTIVATE_SECONDARY_CONTROLS, true);
+			value = flip_word(&vmcs, w, BIT(bit));
 			rule = run_checks(&vmcs).rule;
 			ck_assert_msg((rule == rules[w].one) == (caps.true_must1[w] >> bit & 1 &&
-								 !(*word[w] >> bit & 1)),
+								 !(value >> bit & 1)),
 				      "word %u bit %u must be 1: rule %u", w, bit, rule);
 			ck_assert_msg((rule == rules[w].zero) == !(caps.may1[w] >> bit & 1),
 				      "word %u bit %u must be 0: rule %u", w, bit, rule);

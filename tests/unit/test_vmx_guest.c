@@ -594,7 +594,7 @@ START_TEST(instructions_exit_by_their_control)
 		if (rows[i].exits_if < ALWAYS) {
 			ck_assert_int_eq(vmx_intercept(v, &plain, rows[i].x), 0);
 			leave_guest();
-			restart_with(word[rows[i].exits_if >> 5], VMX_MASK(rows[i].exits_if));
+			restart_with(word[rows[i].exits_if >> 6], VMX_MASK(rows[i].exits_if));
 		}
 		if (rows[i].exits_if == NEVER || rows[i].exits_if == CUSTOM) {
 			ck_assert_int_eq(vmx_intercept(v, &plain, rows[i].x), 0);
@@ -604,7 +604,7 @@ START_TEST(instructions_exit_by_their_control)
 			ck_assert_uint_eq(v->vmx.vmcs.info.exit_reason, rows[i].reason);
 		}
 		if (rows[i].exits_if < ALWAYS)
-			*word[rows[i].exits_if >> 5] &= ~VMX_MASK(rows[i].exits_if);
+			*word[rows[i].exits_if >> 6] &= ~VMX_MASK(rows[i].exits_if);
 		if (needs)
 			*word[2] &= ~VMX_MASK(rows[i].ud_unless);
 	}
