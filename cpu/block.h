@@ -41,8 +41,15 @@ struct block {
 	struct op op[];
 };
 
-/* mode_key bits. */
-enum { KEY_BITS16 = 0, KEY_BITS32 = 1, KEY_BITS64 = 2, KEY_BITS = 3, KEY_FLAT = 4 };
+/* mode_key bits. KEY_IBT: indirect branches are tracked at this privilege level. */
+enum {
+	KEY_BITS16 = 0,
+	KEY_BITS32 = 1,
+	KEY_BITS64 = 2,
+	KEY_BITS = 3,
+	KEY_FLAT = 4,
+	KEY_IBT = 8,
+};
 
 enum leave_code {
 	LEAVE_LOOKUP, /* rip is set; no block was found for it */

@@ -102,7 +102,8 @@ static void leaf_d(const struct vcpu *v, u32 sub, u32 out[4])
 		out[EDX] = (u32)(all >> 32);
 	} else if (sub == 1) {
 		out[EBX] = xsave_size(v->xcr0 | v->xss, true);
-	} else if (sub < 63 && all >> sub & 1) {
+		out[ECX] = (u32)xsave_supervisor(v->model);
+	} else if (sub < 63 && (all | xsave_supervisor(v->model)) >> sub & 1) {
 		xsave_component(sub, &out[EBX], &out[EAX], &out[ECX]);
 	}
 }

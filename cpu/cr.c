@@ -43,6 +43,7 @@ u64 cr4_reserved(const struct vcpu *v)
 		{CR4_SMAP, FEAT_SMAP},
 		{CR4_PKE, FEAT_PKU},
 		{CR4_PKS, FEAT_PKS},
+		{CR4_CET, FEAT_IBT},
 	};
 	u64 allowed = 0;
 
@@ -105,7 +106,7 @@ int cr0_write(struct vcpu *v, u64 value)
 	value = (value & CR0_DEFINED) | CR0_ET;
 	if ((value & CR0_PG && !(value & CR0_PE)) || (value & CR0_NW && !(value & CR0_CD)))
 		return raise_gp(v, 0);
-	if (!(value & CR0_PG) && v->cr4 & CR4_PCIDE)
+	if ((!(value & CR0_PG) && v->cr4 & CR4_PCIDE) || (!(value & CR0_WP) && v->cr4 & CR4_CET))
 		return raise_gp(v, 0);
 	if (!vmx_cr0_allowed(v, value))
 		return raise_gp(v, 0);
@@ -159,7 +160,7 @@ int cr4_write(struct vcpu *v, u64 value)
 		return raise_gp(v, 0);
 	if (changed & value & CR4_PCIDE && (!(v->efer & EFER_LMA) || v->cr3 & 0xfff))
 		return raise_gp(v, 0);
-	if (!vmx_cr4_allowed(v, value))
+	if ((value & CR4_CET && !(v->cr0 & CR0_WP)) || !vmx_cr4_allowed(v, value))
 		return raise_gp(v, 0);
 	if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP)) {
 		r = pdpte_load(v, v->cr3, v->cr0, value);

@@ -184,6 +184,8 @@ static u8 prefixes(struct parse *s)
 			return b;
 		}
 		s->rex = 0; /* REX counts only right before the opcode */
+		if (seg)
+			o->notrack = seg == SEG_DS + 1;
 		if (seg && (s->bits != 64 || seg > SEG_DS + 1))
 			o->seg_override = seg;
 		if (s->short_)

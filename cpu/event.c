@@ -4,6 +4,7 @@
  * Vol. 2, Operation section of INT n.
  * Left out: alignment checks of the pushes, shadow stacks, user interrupts.
  */
+#include "cpu/cet.h"
 #include "cpu/seg_internal.h"
 #include "vmx/vmx.h"
 
@@ -322,6 +323,7 @@ static void gate_commit(struct vcpu *v, const struct gate *g, const struct desc 
 		for (unsigned k = 0; k < ARRAY_SIZE(nulled); k++)
 			seg_make_null(&v->seg[nulled[k]], 0, 0);
 	code_loaded(v, mode, full, false);
+	ibt_far(v);
 }
 
 static int deliver_gate(struct vcpu *v, const struct event *e, const struct gate *g)

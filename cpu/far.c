@@ -4,6 +4,7 @@
  * Segments", "8086 Emulation".
  * Left out: shadow stacks and other parts of CET.
  */
+#include "cpu/cet.h"
 #include "cpu/seg_internal.h"
 #include "vmx/vmx.h"
 
@@ -163,6 +164,7 @@ int far_jump_from(struct vcpu *v, u16 sel, u64 off, unsigned opsize, u64 next_ri
 	load_cs(v, &t.cs, v->cpl);
 	v->rip = t.rip;
 	code_loaded(v, mode, false, false);
+	ibt_far(v);
 	return EXEC_JUMP;
 }
 
@@ -253,6 +255,7 @@ int far_call(struct vcpu *v, u16 sel, u64 off, unsigned opsize, u64 next_rip)
 	stack_commit(v, &st);
 	v->rip = t.rip;
 	code_loaded(v, mode, false, false);
+	ibt_far(v);
 	return EXEC_JUMP;
 }
 
@@ -483,7 +486,7 @@ static int iret_to_vm86(struct vcpu *v, u64 at, const struct ret *t)
 		r = pop_sel(v, &at, 4, &sel[k]);
 	if (r)
 		return r;
-	if (t->rip > 0xffff)
+	if (t->rip > 0xffff || cet_has(v, 3, CET_ENDBR_EN))
 		return raise_gp(v, 0);
 	flags_load(v, t->flags,
 		   FLAGS_LOW | flags_high(v) | RFLAGS_IF | RFLAGS_IOPL | RFLAGS_VM | RFLAGS_VIF |

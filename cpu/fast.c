@@ -330,6 +330,8 @@ static unsigned tr_flow(const struct xlat *x)
 		x->o->imm = i->imm;
 		return one(x, i->imm ? fast_ret_imm : fast_ret, 0, 0);
 	}
+	if (x->v->mode_key & KEY_IBT)
+		return 0;
 	if (i->exec == x_jmp_rm || i->exec == x_call_rm)
 		return tr_indirect(x, i->exec == x_call_rm);
 	return 0;
@@ -358,7 +360,8 @@ static unsigned tr_idiom(const struct xlat *x)
 	const struct insn *i = x->i;
 	u8 rm = (u8)(i->rm * 8);
 
-	if (i->exec == x_nop || (i->exec == x_nop_90 && i->rm == 0))
+	if (i->exec == x_nop || (i->exec == x_nop_90 && i->rm == 0) ||
+	    (i->exec == x_endbr64 && !(x->v->mode_key & KEY_IBT)))
 		return one(x, fast_nop, 0, 0);
 	if (i->opsize < 4)
 		return 0;

@@ -60,7 +60,8 @@ struct insn {
 	u8 seg_override; /* explicit segment prefix number + 1, 0 none */
 	u8 nbytes_op;	 /* size of the row's memory operand in bytes where fixed, else 0 */
 	u32 attr;	 /* the row's, so that checks touch one cache line */
-	u8 spare[4];
+	bool notrack;	 /* prefix 3EH, the last of its group */
+	u8 spare[3];
 };
 _Static_assert(sizeof(struct insn) == 64, "two block slots");
 

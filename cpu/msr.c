@@ -3,7 +3,8 @@
  * banks are storage with their reserved bits checked: caches are not modelled. What is not in
  * msr.def and not one of the ranges below is #GP and logged.
  */
-#include "cpu/cpu.h"
+#include "cpu/cet.h"
+#include "cpu/xsave.h"
 #include "vmx/vmx.h"
 
 enum kind { PLAIN, CANON, CONST, RAZ, CALL };
@@ -107,6 +108,51 @@ static bool write_PKRS(struct vcpu *v, u64 value)
 		return false;
 	v->pkrs = value;
 	vcpu_recompute(v);
+	return true;
+}
+
+static bool cet_write(struct vcpu *v, unsigned which, u64 value)
+{
+	if (!has_cet(v->model) || !cet_controls_ok(v->model, value))
+		return false;
+	v->cet[which] = value;
+	vcpu_recompute_cpl(v);
+	return true;
+}
+
+static bool read_U_CET(struct vcpu *v, u64 *value)
+{
+	*value = v->cet[CET_U];
+	return has_cet(v->model);
+}
+
+static bool write_U_CET(struct vcpu *v, u64 value)
+{
+	return cet_write(v, CET_U, value);
+}
+
+static bool read_S_CET(struct vcpu *v, u64 *value)
+{
+	*value = v->cet[CET_S];
+	return has_cet(v->model);
+}
+
+static bool write_S_CET(struct vcpu *v, u64 value)
+{
+	return cet_write(v, CET_S, value);
+}
+
+static bool read_XSS(struct vcpu *v, u64 *value)
+{
+	*value = v->xss;
+	return model_has(v->model, FEAT_XSAVES);
+}
+
+static bool write_XSS(struct vcpu *v, u64 value)
+{
+	if (!model_has(v->model, FEAT_XSAVES) || value & ~xsave_supervisor(v->model))
+		return false;
+	v->xss = value;
 	return true;
 }
 

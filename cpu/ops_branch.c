@@ -1,7 +1,7 @@
 /*
  * Near branches: the complete form; fast_branch.c holds the specialised one.
  */
-#include "cpu/cpu.h"
+#include "cpu/cet.h"
 #include "cpu/fast_cond.h"
 #include "cpu/insn_protos.h"
 
@@ -42,7 +42,11 @@ int x_jmp_rm(struct vcpu *v, const struct insn *i)
 	u64 t;
 	int r = rm_read(v, i, i->opsize, &t);
 
-	return r ? r : branch_to(v, i, t);
+	if (!r)
+		r = branch_to(v, i, t);
+	if (r == EXEC_JUMP)
+		ibt_near(v, i);
+	return r;
 }
 
 /* The target is checked before the push becomes visible. */
@@ -72,7 +76,11 @@ int x_call_rm(struct vcpu *v, const struct insn *i)
 	u64 t;
 	int r = rm_read(v, i, i->opsize, &t);
 
-	return r ? r : call_to(v, i, t);
+	if (!r)
+		r = call_to(v, i, t);
+	if (r == EXEC_JUMP)
+		ibt_near(v, i);
+	return r;
 }
 
 int x_ret(struct vcpu *v, const struct insn *i)

@@ -2,6 +2,7 @@
  * Instructions on segment registers, far transfers, software interrupts, descriptor tables, fast
  * system calls and the flags register. SDM Vol. 2, the Operation section of each.
  */
+#include "cpu/cet.h"
 #include "cpu/insn_protos.h"
 #include "cpu/seg_internal.h"
 #include "vmx/vmx.h"
@@ -515,6 +516,7 @@ int x_syscall(struct vcpu *v, const struct insn *i)
 	flags_replace(v, f & ~(v->fmask | RFLAGS_RF));
 	v->rip = v->lstar;
 	switch_level(v, sel, sel + 8, 0, true, old);
+	ibt_far(v);
 	return EXEC_JUMP;
 }
 
@@ -552,6 +554,7 @@ int x_sysenter(struct vcpu *v, const struct insn *i)
 	v->reg[RSP] = wide ? v->sysenter_esp : (u32)v->sysenter_esp;
 	v->rip = wide ? v->sysenter_eip : (u32)v->sysenter_eip;
 	switch_level(v, sel, sel + 8, 0, wide, old);
+	ibt_far(v);
 	return EXEC_JUMP;
 }
 

@@ -3,6 +3,7 @@
  * handlers, which run any row's exec function, and the slow paths of the fast ones.
  */
 #include "cpu/run.h"
+#include "cpu/cet.h"
 #include "cpu/check.h"
 #include "cpu/decode.h"
 #include "cpu/fast.h"
@@ -309,7 +310,9 @@ static int step(struct vcpu *v)
 
 	normalise(v);
 	if (!code_breakpoint(v)) {
-		r = fetch_exec(v, &i);
+		r = v->ibt_wait ? ibt_arrive(v) : 0;
+		if (!r)
+			r = fetch_exec(v, &i);
 		if (r != EXEC_FAULT && r != EXEC_VMEXIT && r != EXEC_RESTART && rf)
 			v->rflags &= ~(rf & v->rflags);
 		if (r < EXEC_FAULT || r == EXEC_STOP)
@@ -351,8 +354,10 @@ static void advance(struct vcpu *v, u64 left)
 
 	if (!v->step_mode && is_canonical(laddr, v->width_laddr) &&
 	    (v->mode == MODE_64 || v->rip + PAGE_SIZE - 1 <= v->seg[SEG_CS].limit)) {
-		int r = mem_fetch_page(v, laddr, &paddr);
+		int r = v->ibt_wait ? ibt_arrive(v) : 0;
 
+		if (!r)
+			r = mem_fetch_page(v, laddr, &paddr);
 		if (r) {
 			v->icount++; /* a fault counts, so that endless faulting uses up the budget */
 			normalise(v);

@@ -5,6 +5,7 @@
  * Up to the commit nothing changes and faults belong to the old task. Afterwards the new task runs:
  * what is wrong with its segments is a fault at its first instruction.
  */
+#include "cpu/cet.h"
 #include "cpu/seg_internal.h"
 #include "vmx/vmx.h"
 
@@ -258,6 +259,14 @@ static int load_segments(struct vcpu *v)
 	return r;
 }
 
+/* Virtual-8086 mode and CET do not go together. */
+static int check_cet(struct vcpu *v)
+{
+	bool bad = v->mode == MODE_VM86 && v->cr4 & CR4_CET && v->cet[CET_U] & CET_ENDBR_EN;
+
+	return bad ? raise_sel(v, VEC_TS, v->seg[SEG_TR].sel) : 0;
+}
+
 /* What can fault in the new task before its first instruction. */
 static int enter(struct vcpu *v, const struct switching *s, u64 cr3)
 {
@@ -270,6 +279,10 @@ static int enter(struct vcpu *v, const struct switching *s, u64 cr3)
 	if (!r)
 		r = load_segments(v);
 	vcpu_recompute(v);
+	if (!r)
+		r = check_cet(v);
+	if (!r && t->source != TASK_IRET)
+		ibt_far(v);
 	if (!r && t->has_error)
 		r = stack_push(v, s->new->size, t->error);
 	return r ? r : code_check_rip(v, &v->seg[SEG_CS], v->rip);

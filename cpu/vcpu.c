@@ -3,6 +3,7 @@
  * SDM "Processor State After Reset" (RESET and INIT columns).
  */
 #include "cpu/run.h"
+#include "cpu/cet.h"
 #include "cpu/check.h"
 #include "cpu/mem.h"
 #include "cpu/state_table.h"
@@ -70,6 +71,8 @@ static void reset_registers(struct vcpu *v)
 	v->nmi_blocked = v->nmi_pending = v->smi_pending = v->in_smm = false;
 	v->init_pending = v->sipi_pending = false;
 	v->debugctl = 0;
+	memset(v->cet, 0, sizeof(v->cet));
+	memset(v->pl_ssp, 0, sizeof(v->pl_ssp));
 }
 
 /* What an INIT leaves alone: caches, MTRRs, x87 and vector state, machine-check banks, the TSC. */
@@ -176,7 +179,7 @@ static void recompute_walk(struct vcpu *v)
 void vcpu_recompute_cpl(struct vcpu *v)
 {
 	v->mode = mode_now(v);
-	v->mode_key = mode_key_now(v);
+	v->mode_key = mode_key_now(v) | cet_recompute(v);
 	v->lin_mask = v->mode == MODE_64 ? ~0ull : 0xffffffff;
 	v->segbase[SEG_FS] = v->seg[SEG_FS].base;
 	v->segbase[SEG_GS] = v->seg[SEG_GS].base;

@@ -81,6 +81,7 @@ struct dtr {
 #define CR4_SMEP 0x100000ull
 #define CR4_SMAP 0x200000ull
 #define CR4_PKE 0x400000ull
+#define CR4_CET 0x800000ull
 #define CR4_PKS 0x1000000ull
 #define EFER_SCE 0x1ull
 #define EFER_LME 0x100ull
@@ -223,6 +224,8 @@ struct vcpu {
 	u64 pdpte[4];
 	u32 pkru, mxcsr;
 	u64 pkrs;
+	u64 cet[2]; /* IA32_S_CET, IA32_U_CET */
+	u64 pl_ssp[4];
 	struct x87 x87;
 	union vreg ymm[16];
 	u64 monitor_addr;
@@ -261,6 +264,7 @@ struct vcpu {
 	u8 stop_reason;	   /* enum vcpu_stop */
 	u32 events_at;	   /* events ever delivered; ring index modulo EVENT_RING */
 	struct event_record events[EVENT_RING];
+	bool ibt_wait;	  /* the next instruction must be an ENDBRANCH */
 	bool align_check; /* CR0.AM, RFLAGS.AC and CPL 3: misaligned accesses raise #AC */
 	u32 attr_trap;	  /* enum insn_attr bits that need a look before exec, see check.c */
 	void (*next_fn)(struct vcpu *, struct op *, struct tlb_table *, s64);

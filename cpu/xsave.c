@@ -1,8 +1,9 @@
 /*
  * FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XSAVEC, XSAVES, XRSTOR, XRSTORS, LDMXCSR, STMXCSR. Components:
- * x87, SSE, AVX, PKRU; no supervisor component is built, so XSS stays 0. The area is built in a
- * buffer and stored in one write, so that a fault leaves memory and registers alone.
+ * x87, SSE, AVX, PKRU; supervisor components: CET_U and CET_S. The area is built in a buffer and
+ * stored in one write, so that a fault leaves memory and registers alone.
  */
+#include "cpu/cet.h"
 #include "cpu/xsave.h"
 #include "cpu/insn_protos.h"
 #include "vmx/vmx.h"
@@ -15,13 +16,18 @@
 
 static const struct {
 	unsigned n;
-	u32 offset, size;
-} components[] = {{2, 576, 256}, {9, 2688, 8}};
+	u32 offset, size; /* offset 0: a supervisor component, which the standard format has not */
+} components[] = {{2, 576, 256}, {9, 2688, 8}, {11, 0, 16}, {12, 0, 24}};
 
 u64 xsave_supported(const struct cpu_model *m)
 {
 	return XSTATE_X87 | XSTATE_SSE | (model_has(m, FEAT_AVX) ? XSTATE_AVX : 0) |
 	       (model_has(m, FEAT_PKU) ? XSTATE_PKRU : 0);
+}
+
+u64 xsave_supervisor(const struct cpu_model *m)
+{
+	return has_cet(m) ? XSTATE_CET_U | XSTATE_CET_S : 0;
 }
 
 u32 xsave_size(u64 set, bool compacted)
@@ -43,7 +49,7 @@ void xsave_component(unsigned n, u32 *offset, u32 *size, u32 *flags)
 		if (components[k].n == n) {
 			*offset = components[k].offset;
 			*size = components[k].size;
-			*flags = 0;
+			*flags = components[k].offset == 0;
 		}
 }
 
@@ -226,9 +232,49 @@ int x_fxrstor(struct vcpu *v, const struct insn *i)
 	return EXEC_NEXT;
 }
 
-static u64 requested(const struct vcpu *v)
+static u64 enabled(const struct vcpu *v, bool supervisor)
 {
-	return ((u32)v->reg[RAX] | v->reg[RDX] << 32) & v->xcr0;
+	return v->xcr0 | (supervisor ? v->xss : 0);
+}
+
+static u64 requested(const struct vcpu *v, bool supervisor)
+{
+	return ((u32)v->reg[RAX] | v->reg[RDX] << 32) & enabled(v, supervisor);
+}
+
+/* CET_U: IA32_U_CET and the SSP of level 3; CET_S: those of levels 0 to 2. */
+static void put_cet(const struct vcpu *v, u8 *b, unsigned n)
+{
+	if (n == 11) {
+		store_le64(b, v->cet[CET_U]);
+		store_le64(b + 8, v->pl_ssp[3]);
+		return;
+	}
+	for (unsigned k = 0; k < 3; k++)
+		store_le64(b + 8 * k, v->pl_ssp[k]);
+}
+
+/* What WRMSR would refuse, XRSTORS refuses. */
+static bool cet_ok(const struct vcpu *v, const u8 *b, unsigned n)
+{
+	if (n == 11)
+		return cet_controls_ok(v->model, load_le64(b)) &&
+		       cet_ssp_ok(v->model, load_le64(b + 8));
+	for (unsigned k = 0; k < 3; k++)
+		if (!cet_ssp_ok(v->model, load_le64(b + 8 * k)))
+			return false;
+	return true;
+}
+
+static void get_cet(struct vcpu *v, const u8 *b, unsigned n)
+{
+	if (n == 11) {
+		v->cet[CET_U] = b ? load_le64(b) : 0;
+		v->pl_ssp[3] = b ? load_le64(b + 8) : 0;
+		return;
+	}
+	for (unsigned k = 0; k < 3; k++)
+		v->pl_ssp[k] = b ? load_le64(b + 8 * k) : 0;
 }
 
 /* Components that are not in their initial state. */
@@ -240,6 +286,8 @@ static u64 in_use(const struct vcpu *v)
 		sse |= v->ymm[k].q[0] | v->ymm[k].q[1];
 		avx |= v->ymm[k].q[2] | v->ymm[k].q[3];
 	}
+	used |= v->cet[CET_U] | v->pl_ssp[3] ? XSTATE_CET_U : 0;
+	used |= v->pl_ssp[0] | v->pl_ssp[1] | v->pl_ssp[2] ? XSTATE_CET_S : 0;
 	return used | (sse ? XSTATE_SSE : 0) | (avx ? XSTATE_AVX : 0) | (v->pkru ? XSTATE_PKRU : 0);
 }
 
@@ -254,11 +302,16 @@ static void put_components(struct vcpu *v, u8 *b, u64 set, u64 xcomp, bool wide)
 		put_ymm(v, b + offset_of(2, xcomp));
 	if (set & XSTATE_PKRU)
 		store_le64(b + offset_of(9, xcomp), v->pkru);
+	for (unsigned n = 11; n <= 12; n++)
+		if (set >> n & 1)
+			put_cet(v, b + offset_of(n, xcomp), n);
 }
 
-static int save(struct vcpu *v, const struct insn *i, bool compacted, bool optimise)
+static int save(struct vcpu *v, const struct insn *i, bool compacted, bool optimise,
+		bool supervisor)
 {
-	u64 rfbm = requested(v), off, bv, xcomp = compacted ? rfbm | XCOMP_COMPACTED : 0;
+	u64 rfbm = requested(v, supervisor), off, bv,
+	    xcomp = compacted ? rfbm | XCOMP_COMPACTED : 0;
 	u8 b[AREA_MAX];
 	u32 size = xsave_size(rfbm, compacted);
 	int r = xs_area(v, i, &off);
@@ -285,19 +338,19 @@ static int save(struct vcpu *v, const struct insn *i, bool compacted, bool optim
 
 int x_xsave(struct vcpu *v, const struct insn *i)
 {
-	return save(v, i, false, (i->modrm >> 3 & 7) == 6);
+	return save(v, i, false, (i->modrm >> 3 & 7) == 6, false);
 }
 
 int x_xsavec(struct vcpu *v, const struct insn *i)
 {
-	return save(v, i, true, false);
+	return save(v, i, true, false, false);
 }
 
 int x_xsaves(struct vcpu *v, const struct insn *i)
 {
 	int r = v->cr4 & CR4_OSXSAVE ? vmx_intercept(v, i, X_XSAVES) : raise_ud(v);
 
-	return r ? r : save(v, i, true, false);
+	return r ? r : save(v, i, true, false, true);
 }
 
 static bool header_ok(const struct vcpu *v, const u8 *b, bool supervisor)
@@ -309,7 +362,7 @@ static bool header_ok(const struct vcpu *v, const u8 *b, bool supervisor)
 	if (!(xcomp & XCOMP_COMPACTED))
 		return !supervisor && !xcomp && !(bv & ~v->xcr0) &&
 		       !load_le64(b + LEGACY_BYTES + 16);
-	return !rest && !(xcomp & ~XCOMP_COMPACTED & ~v->xcr0) && !(bv & ~xcomp);
+	return !rest && !(xcomp & ~XCOMP_COMPACTED & ~enabled(v, supervisor)) && !(bv & ~xcomp);
 }
 
 static void get_components(struct vcpu *v, const u8 *b, u64 rfbm, u64 bv, u64 xcomp, bool wide)
@@ -326,11 +379,14 @@ static void get_components(struct vcpu *v, const u8 *b, u64 rfbm, u64 bv, u64 xc
 		get_ymm(v, bv & XSTATE_AVX ? b + offset_of(2, xcomp) : NULL);
 	if (rfbm & XSTATE_PKRU)
 		pkru_set(v, bv & XSTATE_PKRU ? load_le32(b + offset_of(9, xcomp)) : 0);
+	for (unsigned n = 11; n <= 12; n++)
+		if (rfbm >> n & 1)
+			get_cet(v, bv >> n & 1 ? b + offset_of(n, xcomp) : NULL, n);
 }
 
 static int restore(struct vcpu *v, const struct insn *i, bool supervisor)
 {
-	u64 rfbm = requested(v), off, bv, xcomp;
+	u64 rfbm = requested(v, supervisor), off, bv, xcomp;
 	u8 b[AREA_MAX];
 	bool mxcsr;
 	int r = xs_area(v, i, &off);
@@ -346,6 +402,9 @@ static int restore(struct vcpu *v, const struct insn *i, bool supervisor)
 	r = mem_read_bytes(v, i->seg, off, b, xsave_size(xcomp ? xcomp : rfbm, xcomp));
 	if (r)
 		return r;
+	for (unsigned n = 11; n <= 12; n++)
+		if (rfbm & bv & BIT(n) && !cet_ok(v, b + offset_of(n, xcomp), n))
+			return raise_gp(v, 0);
 	mxcsr = rfbm & (xcomp ? XSTATE_SSE : XSTATE_SSE | XSTATE_AVX);
 	if (mxcsr && xcomp && !(bv & XSTATE_SSE))
 		v->mxcsr = 0x1f80;
