@@ -11,9 +11,9 @@
 
 static const struct {
 	const char *name, *text;
-	bool limited;
+	bool limited, bare;
 } kinds[] = {
-#define L(name, text, limited) {#name, text, limited},
+#define L(name, text, limited, bare) {#name, text, limited, bare},
 #include "base/log_kinds.def"
 };
 
@@ -38,17 +38,26 @@ void log_line(struct log *l, enum log_kind kind, const char *fmt, ...)
 		return;
 	}
 	l->count[kind]++;
-	fprintf(f, "%s: ", kinds[kind].name);
+	if (!kinds[kind].bare)
+		fprintf(f, "%s: ", kinds[kind].name);
 	va_start(ap, fmt);
 	vfprintf(f, fmt, ap);
 	va_end(ap);
 	fputc('\n', f);
 }
 
+static bool same_name(const char *name, const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (name[i] != (s[i] == '-' ? '_' : s[i]))
+			return false;
+	return !name[len];
+}
+
 static int kind_by_name(const char *s, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (strlen(kinds[i].name) == len && !strncmp(kinds[i].name, s, len))
+		if (same_name(kinds[i].name, s, len))
 			return (int)i;
 	return -1;
 }

@@ -10,7 +10,7 @@
 #include "base/types.h"
 
 enum log_kind {
-#define L(name, text, limited) LOG_##name,
+#define L(name, text, limited, bare) LOG_##name,
 #include "base/log_kinds.def"
 	LOG_KINDS
 };
@@ -27,7 +27,7 @@ static inline bool log_on(const struct log *l, enum log_kind kind)
 	return unlikely(l->mask >> kind & 1);
 }
 
-/* Prints "kind: ..." with a newline added, if the kind is on. Never fails: a full disk drops lines. */
+/* Prints "kind: ..." with a newline added. Never fails: a full disk drops lines. */
 void log_line(struct log *l, enum log_kind kind, const char *fmt, ...) ATTR_PRINTF(3, 4);
 
 /* "int,exits" -> bits of log.mask in *mask; on an unknown name returns false and *bad points at it. */

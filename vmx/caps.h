@@ -62,12 +62,14 @@ struct vmx_model_mask {
 /* IA32_VMX_EPT_VPID_CAP. */
 #define EPT_CAP_EXECUTE_ONLY BIT(0)
 #define EPT_CAP_WALK_4 BIT(6)
+#define EPT_CAP_WALK_5 BIT(7)
 #define EPT_CAP_UC BIT(8)
 #define EPT_CAP_WB BIT(14)
 #define EPT_CAP_2M BIT(16)
 #define EPT_CAP_1G BIT(17)
 #define EPT_CAP_INVEPT BIT(20)
 #define EPT_CAP_AD BIT(21)
+#define EPT_CAP_SHADOW_STACK BIT(23)
 #define EPT_CAP_INVEPT_SINGLE BIT(25)
 #define EPT_CAP_INVEPT_ALL BIT(26)
 #define EPT_CAP_INVVPID BIT(32)
@@ -82,6 +84,7 @@ struct vmx_model_mask {
 /* IA32_VMX_BASIC. */
 #define VMX_BASIC_INS_OUTS BIT(54)
 #define VMX_BASIC_TRUE_CONTROLS BIT(55)
+#define VMX_BASIC_ANY_ERROR_CODE BIT(56)
 
 #define VMX_FIELD_ROWS 192 /* at least the rows of vmcs_fields.def; checked in vmcs.c */
 

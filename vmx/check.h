@@ -1,6 +1,6 @@
 /*
  * The checks of VM entry as functions of a VMCS and of the facts around it: nothing is changed and
- * no vCPU is needed. The rules stand in entry_checks.def and control_rules.def.
+ * no vCPU is needed. Every rule stands in entry_checks.def and the tables that it names.
  */
 #ifndef VMX_CHECK_H
 #define VMX_CHECK_H
@@ -10,31 +10,54 @@
 
 enum vmx_check_group {
 	VMX_GROUP_NONE,
-#define G(group, title, consequence) VMX_GROUP_##group,
-#define K(group, name, field, qualification, text)
-#include "vmx/entry_checks.def"
+#define G(group, title, consequence, number) VMX_GROUP_##group,
+#include "vmx/rules_groups.def"
 };
 
+enum vmx_consequence {
+	VMX_NO_CONSEQUENCE,
+	VMX_UD,
+	VMX_GP,
+	VMX_FAIL_INVALID,
+	VMX_FAIL_VALID,
+	VMX_ENTRY_FAILURE,
+	VMX_ABORT
+};
+
+/* RULE_NAME is a rule, RULES_STAGE the first rule of a stage. */
 enum vmx_rule {
 	RULE_NONE,
-#define G(group, title, consequence)
-#define K(group, name, field, qualification, text) RULE_##name,
+#define S(stage) RULES_##stage, RULES_##stage##_BEFORE = RULES_##stage - 1,
+#define K(group, name, field, qualification, text, holds, nearest) RULE_##name,
+#define R(a, relation, b) RULE_##a##_##relation##_##b,
+#define M(group, name, consequence, number, subject, text) RULE_##name,
 #include "vmx/entry_checks.def"
-	VMX_RULES
+	VMX_RULES = RULES_END
+};
+
+enum vmx_check_stage {
+#define S(stage) VMX_STAGE_##stage,
+#define K(group, name, field, qualification, text, holds, nearest)
+#define R(a, relation, b)
+#define M(group, name, consequence, number, subject, text)
+#include "vmx/entry_checks.def"
 };
 
 struct vmx_rule_text {
 	const char *name, *text;
-	u32 field;
-	u8 group; /* enum vmx_check_group */
-	u8 qualification;
+	const char *subject; /* what is wrong, if it is not a field */
+	u16 field;
+	u8 group;	  /* enum vmx_check_group */
+	u8 consequence;	  /* enum vmx_consequence */
+	u8 number;	  /* VM-instruction error, exit reason or abort indicator */
+	u8 qualification; /* of the failed VM entry */
 };
 
 struct vmx_failure {
 	u16 rule; /* enum vmx_rule; RULE_NONE: all passed */
 	u32 field;
 	u64 value;
-	const char *detail; /* the two controls of RULE_CONTROL_PAIR, else NULL */
+	u64 nearest; /* valid value nearest to it; as `value`: none is known */
 };
 
 /* Facts outside the VMCS. */
@@ -56,8 +79,6 @@ struct vmx_check {
 
 const struct vmx_rule_text *vmx_rule_text(enum vmx_rule rule);
 const char *vmx_group_title(enum vmx_check_group group);
-/* 7, 8 or 33. */
-unsigned vmx_group_consequence(enum vmx_check_group group);
 
 /* Secondary controls count as 0 unless activated. */
 struct vmx_controls vmx_effective_controls(const struct vmcs *vmcs);
@@ -75,38 +96,9 @@ bool vmx_check_guest_state(struct vmx_check *c);     /* C10 but for the next */
 bool vmx_check_link_pointer(struct vmx_check *c);    /* C10: depends on memory */
 bool vmx_check_pdptes(struct vmx_check *c);	     /* C11 */
 
-/* --- for the check_*.c files --- */
-bool vmx_check_fail(struct vmx_check *c, enum vmx_rule rule, u32 field, u64 value);
-
-static inline bool must(struct vmx_check *c, enum vmx_rule rule, u64 value, bool ok)
-{
-	return likely(ok) || vmx_check_fail(c, rule, 0, value);
-}
-
-/* For rules about several fields: names the one that is wrong. */
-static inline bool must_field(struct vmx_check *c, enum vmx_rule rule, u32 field, u64 value,
-			      bool ok)
-{
-	return likely(ok) || vmx_check_fail(c, rule, field, value);
-}
-
-static inline bool check_on(const struct vmx_check *c, enum vmx_control control)
-{
-	return vmx_control_on(&c->ctl, control);
-}
-
-/* Aligned to `align` bytes and below the physical-address width. */
-static inline bool check_address(const struct vmx_check *c, u64 addr, u64 align)
-{
-	return !(addr & (align - 1)) && !(addr >> c->env->caps->maxphyaddr);
-}
-
-static inline bool check_canonical(const struct vmx_check *c, u64 laddr)
-{
-	return is_canonical(laddr, c->env->caps->laddr_width);
-}
-
-/* A legal IA32_PAT: every byte 0, 1, 4, 5, 6 or 7. */
-bool check_pat(u64 pat);
+/* A rule alone. Rules that are checked where the instruction runs hold. */
+bool vmx_rule_holds(const struct vmx_check *c, enum vmx_rule rule);
+/* The valid value of the rule's field that is nearest to `value`; `value` itself if none is known. */
+u64 vmx_rule_nearest(const struct vmx_check *c, enum vmx_rule rule, u64 value);
 
 #endif

@@ -38,17 +38,6 @@ static struct vmx_check_env check_env(struct vcpu *v)
 	return env;
 }
 
-static void log_failure(struct vcpu *v, const struct vmx_failure *f)
-{
-	const struct vmx_rule_text *t = vmx_rule_text((enum vmx_rule)f->rule);
-	const char *field = vmcs_field_name(f->field);
-
-	LOG(v->log, vmx, "VM entry: %s (%s = %016llx) breaks %s: %s%s%s [SDM \"%s\"]", t->name,
-	    field ? field : "?", (unsigned long long)f->value, t->name, t->text,
-	    f->detail ? ": " : "", f->detail ? f->detail : "",
-	    vmx_group_title((enum vmx_check_group)t->group));
-}
-
 static bool dirty(const struct vmx_state *x, unsigned groups)
 {
 	return x->dirty & groups;
@@ -246,15 +235,20 @@ static int enter_guest(struct vcpu *v)
 static int load_and_enter(struct vcpu *v, const struct vmx_controls *ctl)
 {
 	const struct vmcs_control *c = &v->vmx.vmcs.ctl;
-	unsigned bad;
+	struct msr_list_end end;
 
 	begin_non_root(v, ctl);
 	load_guest(v);
 	if (c->entry_msr_load_count) {
 		vcpu_recompute(v); /* WRMSR checks look at the new mode */
-		bad = msr_list_load(v, c->entry_msr_load_address, c->entry_msr_load_count);
-		if (bad)
-			return vm_entry_failure(v, EXIT_REASON_ENTRY_FAILURE_MSR_LOADING, bad);
+		end = msr_list_load(v, c->entry_msr_load_address, c->entry_msr_load_count,
+				    RULE_ENTRY_LOAD_COUNT);
+		if (end.rule)
+			return vmx_refuse_entry(v,
+						&(struct vmx_failure){.rule = end.rule,
+								      .value = end.value,
+								      .nearest = end.value},
+						end.index);
 	}
 	return enter_guest(v);
 }
@@ -263,23 +257,18 @@ int vm_enter(struct vcpu *v)
 {
 	struct vmx_state *x = &v->vmx;
 	struct vmx_check_env env = check_env(v);
-	const struct vmx_rule_text *t;
 	struct vmx_check c;
 	bool changed;
 
 	vmx_check_init(&c, &env, &x->vmcs);
-	if (!check_controls_and_host(v, &c)) {
-		t = vmx_rule_text((enum vmx_rule)c.fail.rule);
-		log_failure(v, &c.fail);
-		return vm_fail_valid(v, vmx_group_consequence((enum vmx_check_group)t->group));
-	}
+	if (!check_controls_and_host(v, &c))
+		return vmx_refuse_entry(v, &c.fail, 0);
 	changed = memcmp(&x->checked, &c.ctl, sizeof(c.ctl));
 	if (!check_guest(v, &c, changed)) {
-		t = vmx_rule_text((enum vmx_rule)c.fail.rule);
-		log_failure(v, &c.fail);
 		x->ctl = c.ctl;
 		x->eptp = x->vpid = 0;
-		return vm_entry_failure(v, EXIT_REASON_ENTRY_FAILURE_GUEST_STATE, t->qualification);
+		return vmx_refuse_entry(v, &c.fail,
+					vmx_rule_text((enum vmx_rule)c.fail.rule)->qualification);
 	}
 	x->dirty = 0;
 	x->checked = c.ctl;

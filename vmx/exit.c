@@ -1,8 +1,7 @@
 /*
  * VM exits: the only way out of the guest. Saves guest state, fills the exit-information fields,
- * stores and loads MSRs, loads host state (SDM Vol. 3, chapter "VM Exits"); also the host-state
- * load of a failed VM entry ("VM-Entry Failures During or After Loading Guest State") and VMX
- * aborts.
+ * has MSRs stored and loaded, loads host state (SDM Vol. 3, chapter "VM Exits"); also the host-state
+ * load of a failed VM entry ("VM-Entry Failures During or After Loading Guest State").
  *
  * Left out: I/O RCX, RSI, RDI and RIP fields (written for SMM VM exits only), bus-lock and enclave
  * bits of the exit reason, machine checks during the exit.
@@ -160,47 +159,6 @@ static void log_exit(struct vcpu *v, u32 reason, u64 qualification)
 	    x->vmcs.info.interruption_info);
 }
 
-/* --- MSR lists --- */
-
-static bool msr_in_list_refused(u32 msr, u32 reserved)
-{
-	return reserved || msr >> 8 == 8; /* registers of the local APIC in x2APIC mode */
-}
-
-unsigned msr_list_store(struct vcpu *v, u64 addr, u32 count)
-{
-	for (u32 i = 0; i < count; i++, addr += 16) {
-		u32 msr = (u32)phys_read(v, addr, 4);
-		u64 value = 0;
-
-		if (i == VMX_MSR_LIST_MAX ||
-		    msr_in_list_refused(msr, (u32)phys_read(v, addr + 4, 4)) ||
-		    !msr_read(v, msr, &value))
-			return i + 1;
-		phys_write(v, addr + 8, value, 8);
-	}
-	return 0;
-}
-
-static bool msr_load_refused(u32 msr)
-{
-	return msr == 0xc0000100 || msr == 0xc0000101 || /* IA32_FS_BASE, IA32_GS_BASE */
-	       msr == 0x79 || msr == 0x9b;		 /* microcode update, SMM monitor */
-}
-
-unsigned msr_list_load(struct vcpu *v, u64 addr, u32 count)
-{
-	for (u32 i = 0; i < count; i++, addr += 16) {
-		u32 msr = (u32)phys_read(v, addr, 4);
-
-		if (i == VMX_MSR_LIST_MAX || msr_load_refused(msr) ||
-		    msr_in_list_refused(msr, (u32)phys_read(v, addr + 4, 4)) ||
-		    !msr_write(v, msr, phys_read(v, addr + 8, 8)))
-			return i + 1;
-	}
-	return 0;
-}
-
 /* --- loading host state --- */
 
 static void load_host_segment(struct vcpu *v, unsigned n, u16 selector, u64 base, u32 ar)
@@ -272,32 +230,21 @@ static void load_host(struct vcpu *v)
 	v->monitor_armed = false;
 }
 
-static int vmx_abort(struct vcpu *v, enum vmx_abort indicator)
-{
-	struct vmx_state *x = &v->vmx;
-
-	LOG(v->log, vmx, "VMX abort %u, VMCS %016llx", indicator,
-	    (unsigned long long)x->current_ptr);
-	vmcs_region_set_abort(v->mem, x->current_ptr, indicator);
-	v->activity = ACT_SHUTDOWN;
-	return EXEC_VMEXIT;
-}
-
-/* PAE host paging: the PDPTEs that CR3 points to. */
-static bool load_host_pdptes(struct vcpu *v)
+/* PAE host paging: the PDPTEs that CR3 points to. The one that is not valid, or 0. */
+static u64 load_host_pdptes(struct vcpu *v)
 {
 	u64 reserved = 0x1e6 | ~v->phys_mask;
 
 	if (!(v->cr0 & CR0_PG) || !(v->cr4 & CR4_PAE) || (v->efer & EFER_LMA))
-		return true;
+		return 0;
 	for (unsigned i = 0; i < 4; i++) {
 		u64 e = phys_read(v, (v->cr3 & 0xffffffe0) + 8 * i, 8);
 
 		if ((e & 1) && (e & reserved))
-			return false;
+			return e;
 		v->pdpte[i] = e;
 	}
-	return true;
+	return 0;
 }
 
 /* Host state, its MSRs, and the translation that goes with it. */
@@ -305,7 +252,8 @@ static int enter_host(struct vcpu *v, bool was_ia32e)
 {
 	struct vmx_state *x = &v->vmx;
 	const struct vmcs_control *c = &x->vmcs.ctl;
-	u64 eptp = x->eptp;
+	u64 eptp = x->eptp, pdpte;
+	struct msr_list_end end;
 
 	x->vpid = 0;
 	x->eptp = 0;
@@ -314,17 +262,17 @@ static int enter_host(struct vcpu *v, bool was_ia32e)
 	x->mtf_pending = x->tpr_exit_pending = x->event_delivered = false;
 	v->recheck = true;
 	if (was_ia32e && !vmx_on(x, EXIT_HOST_ADDRESS_SPACE_SIZE))
-		return vmx_abort(v, VMX_ABORT_HOST_MODE);
+		return vmx_abort(v, RULE_HOST_MODE, 0);
 	load_host(v);
 	if (!vmx_on(x, PROC2_ENABLE_VPID))
 		vmx_flush_vpid0(v, eptp);
-	if (!load_host_pdptes(v))
-		return vmx_abort(v, VMX_ABORT_HOST_PDPTE);
+	pdpte = load_host_pdptes(v);
+	if (pdpte)
+		return vmx_abort(v, RULE_HOST_PDPTES, pdpte);
 	vcpu_recompute(v);
-	if (c->exit_msr_load_count &&
-	    msr_list_load(v, c->exit_msr_load_address, c->exit_msr_load_count))
-		return vmx_abort(v, VMX_ABORT_MSR_LOAD);
-	return EXEC_VMEXIT;
+	end = msr_list_load(v, c->exit_msr_load_address, c->exit_msr_load_count,
+			    RULE_EXIT_LOAD_COUNT);
+	return end.rule ? vmx_abort(v, end.rule, end.value) : EXEC_VMEXIT;
 }
 
 int vm_exit(struct vcpu *v, const struct vm_exit *e)
@@ -332,6 +280,7 @@ int vm_exit(struct vcpu *v, const struct vm_exit *e)
 	struct vmx_state *x = &v->vmx;
 	struct vmcs_control *c = &x->vmcs.ctl;
 	bool was_ia32e = v->efer & EFER_LMA;
+	struct msr_list_end end;
 
 	save_guest(v, e->rf);
 	record(v, e);
@@ -339,11 +288,9 @@ int vm_exit(struct vcpu *v, const struct vm_exit *e)
 	c->entry_interruption_info &= ~(u32)INFO_VALID;
 	vmcs_shadow_flush(v);
 	x->non_root = false;
-	if (c->exit_msr_store_count &&
-	    msr_list_store(v, c->exit_msr_store_address, c->exit_msr_store_count)) {
-		v->recheck = true;
-		return vmx_abort(v, VMX_ABORT_MSR_STORE);
-	}
+	end = msr_list_store(v, c->exit_msr_store_address, c->exit_msr_store_count);
+	if (end.rule)
+		return vmx_abort(v, end.rule, end.value);
 	vcpu_charge(v, VMX_EXIT_TICKS);
 	return enter_host(v, was_ia32e);
 }

@@ -21,16 +21,6 @@ enum vmx_error {
 #include "vmx/instruction_errors.def"
 };
 
-/* VMX-abort indicators (SDM Vol. 3, "VMX Aborts"). */
-enum vmx_abort {
-	VMX_ABORT_MSR_STORE = 1,
-	VMX_ABORT_HOST_PDPTE = 2,
-	VMX_ABORT_CORRUPT_VMCS = 3,
-	VMX_ABORT_MSR_LOAD = 4,
-	VMX_ABORT_MACHINE_CHECK = 5,
-	VMX_ABORT_HOST_MODE = 6,
-};
-
 /* Name of the basic reason in bits 15:0, or NULL. */
 const char *exit_reason_name(u32 reason);
 const char *instruction_error_text(unsigned error);

@@ -26,13 +26,31 @@ int vm_exit(struct vcpu *v, const struct vm_exit *x);
 int vm_exit_insn(struct vcpu *v, const struct insn *i, u32 reason, u64 qualification);
 /* VM entry with the current VMCS: VMfail, entry failure or the guest. */
 int vm_enter(struct vcpu *v);
+/* VMfail; both return EXEC_NEXT. */
 int vm_fail_valid(struct vcpu *v, unsigned error);
+int vm_fail_invalid(struct vcpu *v);
 /* A VM entry that failed after it began to load guest state. Returns EXEC_VMEXIT. */
 int vm_entry_failure(struct vcpu *v, u32 reason, u64 qualification);
 
-/* MSR lists. Each returns 0, or the 1-based index of the entry that failed. */
-unsigned msr_list_load(struct vcpu *v, u64 addr, u32 count);
-unsigned msr_list_store(struct vcpu *v, u64 addr, u32 count);
+/* report.c: a rule was broken. Each records and logs why, and does what the rule says: returns
+ * EXEC_FAULT after #UD and #GP, EXEC_NEXT after VMfail, EXEC_VMEXIT else. */
+#define VMX_REPORT_LINE 768
+int vmx_refuse(struct vcpu *v, enum vmx_rule rule, u64 value);
+int vmx_refuse_entry(struct vcpu *v, const struct vmx_failure *f, unsigned qualification);
+int vmx_abort(struct vcpu *v, enum vmx_rule rule, u64 value);
+/* Only records and logs. */
+void vmx_report(struct vcpu *v, const struct vmx_failure *f, unsigned qualification);
+
+/* How an MSR list ended: RULE_NONE, or the rule that its entry number `index` (from 1) broke. */
+struct msr_list_end {
+	enum vmx_rule rule;
+	u32 index;
+	u64 value;
+};
+
+/* msr_lists.c; `first` is the first rule of the list. */
+struct msr_list_end msr_list_load(struct vcpu *v, u64 addr, u32 count, enum vmx_rule first);
+struct msr_list_end msr_list_store(struct vcpu *v, u64 addr, u32 count);
 
 /* CR0 bits that VM entry and VM exit leave alone: ET, NW, CD and the reserved ones. */
 #define CR0_NOT_LOADED 0x7ffaffd0ull

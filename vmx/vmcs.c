@@ -202,6 +202,13 @@ unsigned vmcs_write(const struct vmx_caps *caps, struct vmcs *vmcs, u64 enc, u64
 	return 0;
 }
 
+u64 vmcs_field_value(const struct vmcs *vmcs, u32 enc)
+{
+	const struct vmcs_row *row = find_row(enc);
+
+	return row ? row_get(vmcs, row) : 0;
+}
+
 const char *vmcs_field_name(u32 enc)
 {
 	const struct vmcs_row *row = find_row(enc);

@@ -141,6 +141,8 @@ unsigned vmcs_read(const struct vmx_caps *caps, const struct vmcs *vmcs, u64 enc
 unsigned vmcs_write(const struct vmx_caps *caps, struct vmcs *vmcs, u64 enc, u64 value,
 		    unsigned *group);
 
+/* The field's value, whether the processor has the field or not; 0 for an encoding without a row. */
+u64 vmcs_field_value(const struct vmcs *vmcs, u32 enc);
 /* SDM name of the field with this encoding (either half), or NULL. */
 const char *vmcs_field_name(u32 enc);
 unsigned vmcs_field_count(void);

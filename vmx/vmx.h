@@ -33,6 +33,8 @@ void vmx_smi(struct vcpu *v);
 void vmx_rsm(struct vcpu *v);
 /* VMX state for `info vmx`: current VMCS, counters, the last exits. */
 void vmx_print(const struct vcpu *v, FILE *out);
+/* The last refusal in words. */
+void vmx_explain(const struct vcpu *v, FILE *out);
 
 /* --- instruction handlers of the VMX rows of the instruction table --- */
 exec_fn op_vmxon, op_vmxoff, op_vmclear, op_vmptrld, op_vmptrst, op_vmread, op_vmwrite;

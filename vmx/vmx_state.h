@@ -18,6 +18,15 @@ struct vmx_exit_record {
 	u32 reason;
 };
 
+/* Why an instruction, a VM entry or a VM exit was refused last: a broken rule. */
+struct vmx_refusal {
+	u64 icount, rip, value, nearest;
+	u32 field, qualification;
+	u16 rule; /* enum vmx_rule; 0: nothing was refused yet */
+	u16 cpu;
+	bool non_root, resume;
+};
+
 struct vmx_state {
 	/* --- architectural --- */
 	bool vmxon;	/* in VMX operation */
@@ -62,6 +71,7 @@ struct vmx_state {
 	struct vmx_exit_record ring[VMX_EXIT_RING];
 	u64 exits[80]; /* by basic exit reason */
 	u64 entries;
+	struct vmx_refusal refusal;
 };
 
 static inline bool vmx_on(const struct vmx_state *x, enum vmx_control control)
