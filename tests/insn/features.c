@@ -5,6 +5,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#define HWCAP2_FSGSBASE_BIT 2
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -26,11 +30,34 @@ bool host_has(enum feature f)
 	return r[at[f].reg] >> at[f].bit & 1;
 }
 
+bool host_is_intel(void)
+{
+	u32 a, name[3] = {0};
+
+	__get_cpuid(0, &a, &name[0], &name[2], &name[1]);
+	return !memcmp(name, "GenuineIntel", sizeof(name));
+}
+
+bool host_fsgsbase(void)
+{
+	return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT;
+}
+
 #else
 
 bool host_has(enum feature f)
 {
 	(void)f;
+	return false;
+}
+
+bool host_is_intel(void)
+{
+	return false;
+}
+
+bool host_fsgsbase(void)
+{
 	return false;
 }
 

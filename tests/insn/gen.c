@@ -427,6 +427,19 @@ static bool tame_string(const struct seq *s, const struct insn *i)
 	return i->addrsize == 8 || !((reg[RCX] | reg[RSI] | reg[RDI]) >> 32);
 }
 
+/* What this processor can be asked: not all makers' agree on 16-bit near branches in 64-bit mode, on
+ * LOOPcc with a repeat prefix, on shifts by more than the operand's size, on MOVSXD to 16 bits. */
+static bool askable(const struct seq *s, const struct insn *i)
+{
+	bool word = i->opsize == 2 || i->prefix & P_66;
+	bool loop = !strncmp(i->row->name, "loop", 4) && i->prefix & (P_F2 | P_F3);
+
+	if (s->g->intel || !(word || loop))
+		return true;
+	return !loop && !(i->attr & A_FLOW) && strcmp(i->row->name, "shld") &&
+	       strcmp(i->row->name, "shrd") && strcmp(i->row->name, "movsxd");
+}
+
 /* The processor runs what the bytes say: that must be an instruction that may run here. */
 static bool acceptable(const struct seq *s, const struct insn *i, enum decode_status st)
 {
@@ -436,7 +449,7 @@ static bool acceptable(const struct seq *s, const struct insn *i, enum decode_st
 		return false;
 	if (row_has_kind(i->row, KIND_J) && i->prefix & P_66) /* not the same on all processors */
 		return false;
-	return tame_string(s, i) && !(i->row->flags.r & s->undef);
+	return tame_string(s, i) && askable(s, i) && !(i->row->flags.r & s->undef);
 }
 
 /* Any row; integer rows and a branch behind a comparison more often than their number says, because
@@ -455,6 +468,14 @@ static const struct insn_row *pick_row(struct seq *s)
 	return r;
 }
 
+static bool overrides_fs_gs(const struct enc *e)
+{
+	for (unsigned k = 0; k < e->nlegacy; k++)
+		if (e->legacy[k] == 0x64 || e->legacy[k] == 0x65)
+			return true;
+	return false;
+}
+
 static bool add_insn(struct seq *s)
 {
 	struct hc_case *c = s->c;
@@ -468,6 +489,8 @@ static bool add_insn(struct seq *s)
 
 	enc_random(&e, row, 64, s->r);
 	spoil(s, &e);
+	if (!s->g->fsgs && overrides_fs_gs(&e))
+		return false;
 	prepare(s, &e);
 	if (e.mem)
 		place_memory(s, &e, c->start + c->code_len);
@@ -559,6 +582,15 @@ static void fill_x87(struct seq *s)
 		value_f80(s->r, &in->st[k].sig, &in->st[k].se);
 }
 
+/* Some makers' processors check the alignment of operands of 16 and 32 bytes, too. */
+static bool any_vector(const struct hc_case *c)
+{
+	for (unsigned k = 0; k < c->n; k++)
+		if (insn_rows[c->insn[k].row].map != M_1B)
+			return true;
+	return false;
+}
+
 static void fill_state(struct seq *s)
 {
 	struct hc_state *in = &s->c->in;
@@ -571,7 +603,7 @@ static void fill_state(struct seq *s)
 		in->rflags |= RFLAGS_DF;
 	if (chance(s->r, 10))
 		in->rflags |= RFLAGS_ID;
-	if (chance(s->r, 3))
+	if (chance(s->r, 3) && (s->g->intel || !any_vector(s->c)))
 		in->rflags |= RFLAGS_AC;
 	fill_x87(s);
 }

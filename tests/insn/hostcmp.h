@@ -66,6 +66,10 @@ struct hc_batch {
 
 /* --- features.c: what this processor has --- */
 bool host_has(enum feature f);
+/* Made by Intel: what the SDM leaves to the processor is as the SDM's processors do it. */
+bool host_is_intel(void);
+/* User code may set the bases of FS and GS. */
+bool host_fsgsbase(void);
 
 /* --- gen.c --- */
 struct gen {
@@ -73,6 +77,8 @@ struct gen {
 	const u16 *rows; /* to choose from */
 	unsigned nrows;
 	const bool *can_run; /* by row: usable and present on this processor */
+	bool fsgs;	     /* FS and GS prefixes too */
+	bool intel;	     /* Intel's processor: what makers do differently, too */
 	const struct decoder *decoder;
 };
 /* Rows that are compared: marked A_USER, or runnable with the care that recipes.def describes. */
@@ -102,6 +108,8 @@ void interp_run(struct interp *p, const struct hc_batch *b, const struct hc_case
 int decode_compare(u64 count, u64 seed, bool verbose);
 
 /* --- compare.c --- */
+/* The row's results are those of one maker's processors, and this one is of another. */
+bool hc_of_other_maker(const struct insn_row *r);
 /* True if they differ in what is defined. */
 bool hc_differ(const struct hc_case *c, const struct hc_result *host, const struct hc_result *own,
 	       bool stepped);

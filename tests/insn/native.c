@@ -25,7 +25,6 @@
 #define XSAVE_BYTES 832
 #define YMM_HIGH 576
 #define TIMEOUT_MS 10000
-#define HWCAP2_FSGSBASE_BIT 2
 
 /* The page at HC_NATIVE; the offsets are those of native_layout.h. */
 struct frame {
@@ -232,7 +231,7 @@ static void child_maps(int fd)
 	if (ro != (void *)(uintptr_t)(HC_DATA + HC_DATA_RW))
 		_exit(2);
 	(void)ro[0]; /* present, so that stores to it report a protection violation */
-	frame()->use_fsgs = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT ? 1 : 0;
+	frame()->use_fsgs = host_fsgsbase();
 }
 
 static void run_case(const struct hc_batch *b, const struct hc_case *c, struct hc_result *r)

@@ -338,8 +338,11 @@ START_TEST(masked_like_host)
 }
 END_TEST
 
+/* Which flags VCVTPS2PH shows beside the one that traps is not the same on other makers' processors. */
 START_TEST(unmasked_like_host)
 {
+	if (!__builtin_cpu_is("intel") && !strncmp(sse_ops[_i].name, "vcvtps2ph", 9))
+		return;
 	catch_sigfpe();
 	compare_with_host(&sse_ops[_i], fpu_test_cases(5000), 0x1f80);
 }

@@ -396,8 +396,11 @@ START_TEST(masked_like_host)
 }
 END_TEST
 
+/* Unmasked underflow of FPREM: the SDM scales the result, other makers' processors do not trap. */
 START_TEST(unmasked_like_host)
 {
+	if (!__builtin_cpu_is("intel") && !strncmp(x87_ops[_i].name, "fprem", 5))
+		return;
 	compare_with_host(&x87_ops[_i], fpu_test_cases(40000), 0x3f);
 }
 END_TEST
