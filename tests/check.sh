@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs each command given and adds up. A command whose last line is "N passed, N failed" is counted
-# so; any other is one test, passed if it exits with 0. Its output is shown if it fails.
+# so; any other is one test, passed if it exits with 0. Its output is shown if it fails; a line
+# "rules: ...", the count of the VMX rules and of those that a test breaks, is shown always.
 passed=0 failed=0
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
@@ -32,6 +33,7 @@ for test in "$@"; do
 		echo "FAIL $name: $p passed, $f failed ($(($(date +%s) - start)) s)"
 	else
 		echo "ok   $name: $p passed ($(($(date +%s) - start)) s)"
+		sed -n '/^rules: /p' "$log"
 	fi
 done
 echo "$passed passed, $failed failed"

@@ -23,7 +23,7 @@ enum list_rule {
 	LOAD_WRMSR,
 	STORE_SMBASE = LIST_X2APIC + 1,
 	STORE_RDMSR,
-	KEPT
+	KEPT = LOAD_WRMSR + 1
 };
 
 #define LIST_RULES(list, last)                                                                     \

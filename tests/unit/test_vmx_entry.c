@@ -90,29 +90,14 @@ static const struct {
 #undef BARS
 };
 
-/* All that `control` needs, and what that needs in turn. */
-static void satisfy(enum vmx_control control, unsigned depth)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(pairs) && depth; i++)
-		if (pairs[i].a == control) {
-			set_control(&w, pairs[i].b, pairs[i].needs);
-			if (pairs[i].needs)
-				satisfy(pairs[i].b, depth - 1);
-		}
-}
-
 START_TEST(each_pair_of_controls)
 {
 	struct vmx_failure f;
 
 	world_init(&w);
-	set_control(&w, pairs[_i].a, true);
-	satisfy(pairs[_i].a, 4);
+	world_use(&w, pairs[_i].a);
 	ck_assert_uint_eq(run().rule, RULE_NONE);
-	set_control(&w, pairs[_i].b, !pairs[_i].needs);
-	if (!pairs[_i].needs)
-		satisfy(pairs[_i].b, 4);
-	set_control(&w, pairs[_i].a, true);
+	world_break_pair(&w, pairs[_i].a, pairs[_i].b, pairs[_i].needs);
 	f = run();
 	ck_assert_msg(f.rule == pairs[_i].rule, "%s wanted, %s failed", name_of(pairs[_i].rule),
 		      name_of(f.rule));

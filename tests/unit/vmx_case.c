@@ -295,3 +295,52 @@ struct vmx_failure run_checks(struct vmx_check *c)
 	       vmx_check_link_pointer(c) && vmx_check_pdptes(c));
 	return c->fail;
 }
+
+/* --- pairs of controls --- */
+
+static const struct {
+	enum vmx_control a, b;
+	bool needs;
+} pairs[] = {
+#define NEEDS true
+#define BARS false
+#define R(a, relation, b) {a, b, relation},
+#include "vmx/control_rules.def"
+#undef NEEDS
+#undef BARS
+};
+
+/* All that `control` needs, and what that needs in turn. */
+static void satisfy(struct world *w, enum vmx_control control, unsigned depth)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(pairs) && depth; i++)
+		if (pairs[i].a == control) {
+			set_control(w, pairs[i].b, pairs[i].needs);
+			if (pairs[i].needs)
+				satisfy(w, pairs[i].b, depth - 1);
+		}
+}
+
+static void activate(struct world *w, enum vmx_control control)
+{
+	set_control(w, control, true);
+	if (control >> 6 == VMX_PROC3)
+		set_control(w, PROC_ACTIVATE_TERTIARY_CONTROLS, true);
+	if (control >> 6 == VMX_EXIT2)
+		set_control(w, EXIT_ACTIVATE_SECONDARY_CONTROLS, true);
+}
+
+void world_use(struct world *w, enum vmx_control control)
+{
+	activate(w, control);
+	satisfy(w, control, 4);
+}
+
+void world_break_pair(struct world *w, enum vmx_control a, enum vmx_control b, bool needs)
+{
+	world_use(w, a);
+	set_control(w, b, !needs);
+	if (!needs)
+		satisfy(w, b, 4);
+	activate(w, a);
+}

@@ -79,6 +79,11 @@ extern const u32 word_fields[VMX_WORDS];
 u64 control_word(const struct vmcs *vmcs, enum vmx_control control);
 void set_control(struct world *w, enum vmx_control control, bool on);
 
+/* Turns a control on, with all that it needs. */
+void world_use(struct world *w, enum vmx_control control);
+/* Breaks "a needs b", or "a bars b" where `needs` is false, and no other rule. */
+void world_break_pair(struct world *w, enum vmx_control a, enum vmx_control b, bool needs);
+
 /* Runs all stages in order; the failure found. */
 struct vmx_failure run_checks(struct vmx_check *c);
 
