@@ -49,6 +49,7 @@ enum {
 	KEY_BITS = 3,
 	KEY_FLAT = 4,
 	KEY_IBT = 8,
+	KEY_BRANCHES = 16 /* branches are counted: they have no fast handlers */
 };
 
 enum leave_code {

@@ -9,6 +9,8 @@ u32 attr_trap_now(const struct vcpu *v)
 	u32 t = A_ALIGN | A_X87 | A_MMX;
 	bool ts = v->cr0 & CR0_TS, em = v->cr0 & CR0_EM;
 
+	if (v->pmu.count_branches)
+		t |= A_FLOW;
 	if (v->cpl)
 		t |= A_CPL0;
 	if (!mode_protected(v))

@@ -183,11 +183,26 @@ static inline u64 vcpu_tsc(const struct vcpu *v)
 	return vcpu_ticks(v) + (u64)v->tsc_offset_host;
 }
 
+/* Ticks on which no instruction retires. */
+static inline void vcpu_no_retire(struct vcpu *v, u64 ticks)
+{
+	v->pmu.unretired += ticks;
+	v->pmu.gaps += ticks != 0;
+}
+
 /* Lets virtual time pass without instructions; at an instruction boundary or inside a handler. */
 static inline void vcpu_charge(struct vcpu *v, u64 ticks)
 {
 	v->icount += ticks;
 	v->icount_end += ticks;
+	vcpu_no_retire(v, ticks);
+}
+
+/* The current instruction takes more ticks than one. */
+static inline void vcpu_spend(struct vcpu *v, u64 ticks)
+{
+	v->budget -= ticks;
+	vcpu_no_retire(v, ticks);
 }
 
 /* --- interrupt shadow --- */
@@ -233,6 +248,9 @@ u64 cr0_fixed_reserved(const struct vcpu *v);
 /* msr.c: true ok; false: #GP is due (not raised). Used by RDMSR/WRMSR and VMX MSR lists. */
 bool msr_read(struct vcpu *v, u32 msr, u64 *value);
 bool msr_write(struct vcpu *v, u32 msr, u64 value);
+/* Bits of IA32_DEBUGCTL that may be 1. */
+u64 debugctl_valid(const struct vcpu *v);
+void debugctl_set(struct vcpu *v, u64 value); /* a valid value */
 /* cpuid.c */
 void cpuid_query(const struct vcpu *v, u32 leaf, u32 sub, u32 out[4]);
 bool cpu_has(const struct vcpu *v, enum feature f);

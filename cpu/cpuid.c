@@ -142,6 +142,10 @@ static void basic(const struct vcpu *v, u32 leaf, u32 sub, u32 out[4])
 		if (v->cr4 & CR4_PKE && sub == 0)
 			out[ECX] |= 1u << 4; /* OSPKE */
 		break;
+	case 0xa:
+		if (model_has(v->model, FEAT_PMU))
+			pmu_cpuid(out);
+		break;
 	case 0xb:
 		leaf_b(v, sub, out);
 		break;

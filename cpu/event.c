@@ -9,7 +9,6 @@
 #include "vmx/vmx.h"
 
 #define DR7_GD BIT(13)
-#define DEBUGCTL_LBR_BTF 3ull
 
 /* --- raising --- */
 
@@ -462,7 +461,7 @@ static void before_delivery(struct vcpu *v, const struct event *e, bool injected
 		if (!injected && e->dr6)
 			v->dr6 = (v->dr6 & ~0xfull) | e->dr6;
 		v->dr7 &= ~DR7_GD;
-		v->debugctl &= ~DEBUGCTL_LBR_BTF;
+		v->debugctl &= ~(DEBUGCTL_LBR | DEBUGCTL_BTF);
 	}
 }
 

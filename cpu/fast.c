@@ -461,8 +461,10 @@ unsigned fast_translate(const struct vcpu *v, const struct insn *i, const struct
 
 	if (!(v->mode_key & KEY_FLAT))
 		return 0;
+	if (v->mode_key & KEY_BRANCHES && i->attr & A_FLOW)
+		return 0;
 	n = tr_single(&x);
-	if (n && next)
+	if (n && next && !(v->mode_key & KEY_BRANCHES))
 		try_fuse(&x, next);
 	return n;
 }

@@ -204,6 +204,37 @@ static bool write_GS_BASE(struct vcpu *v, u64 value)
 	return base_write(v, SEG_GS, value);
 }
 
+static bool read_DEBUGCTL(struct vcpu *v, u64 *value)
+{
+	*value = v->debugctl;
+	return true;
+}
+
+/* LBR is stored and records nothing: IA32_PERF_CAPABILITIES tells of no format. */
+u64 debugctl_valid(const struct vcpu *v)
+{
+	return DEBUGCTL_LBR | DEBUGCTL_BTF |
+	       (cpu_has(v, FEAT_PMU) ? DEBUGCTL_FREEZE_PERFMON_ON_PMI : 0) |
+	       (cpu_has(v, FEAT_PDCM) ? DEBUGCTL_FREEZE_WHILE_SMM : 0);
+}
+
+void debugctl_set(struct vcpu *v, u64 value)
+{
+	u64 changed = v->debugctl ^ value;
+
+	v->debugctl = value;
+	if (changed & DEBUGCTL_FREEZE_WHILE_SMM)
+		pmu_update(v);
+}
+
+static bool write_DEBUGCTL(struct vcpu *v, u64 value)
+{
+	if (value & ~debugctl_valid(v))
+		return false;
+	debugctl_set(v, value);
+	return true;
+}
+
 #define ROW_PLAIN(i, n, m, r)                                                                      \
 	{.msr = i, .kind = PLAIN, .offset = offsetof(struct vcpu, m), .reserved = r},
 #define ROW_CANON(i, n, m, r) {.msr = i, .kind = CANON, .offset = offsetof(struct vcpu, m)},
@@ -292,6 +323,8 @@ bool msr_read(struct vcpu *v, u32 msr, u64 *value)
 	}
 	if (is_apic_msr(msr))
 		return v->wires->apic_read(v->wires->owner, msr, value);
+	if (pmu_is_msr(msr))
+		return pmu_msr_read(v, msr, value);
 	if (msr >= 0x480 && msr <= 0x493)
 		return vmx_msr_read(v, msr, value);
 	p = ranged(v, msr, &reserved);
@@ -334,6 +367,8 @@ bool msr_write(struct vcpu *v, u32 msr, u64 value)
 		return row_write(v, r, value);
 	if (is_apic_msr(msr))
 		return v->wires->apic_write(v->wires->owner, msr, value);
+	if (pmu_is_msr(msr))
+		return pmu_msr_write(v, msr, value);
 	if (msr >= 0x480 && msr <= 0x493)
 		return vmx_msr_write(v, msr, value);
 	p = ranged(v, msr, &reserved);

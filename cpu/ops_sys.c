@@ -28,6 +28,7 @@ int x_hlt(struct vcpu *v, const struct insn *i)
 	if (r)
 		return r;
 	v->activity = ACT_HLT;
+	v->pmu.halts++;
 	v->recheck = true;
 	return EXEC_STOP;
 }
@@ -78,15 +79,20 @@ int x_rdpid(struct vcpu *v, const struct insn *i)
 	return EXEC_NEXT;
 }
 
-/* No performance counters are built: every index is out of range. */
 int x_rdpmc(struct vcpu *v, const struct insn *i)
 {
+	u64 value;
 	int r;
 
 	if (v->cpl && !(v->cr4 & CR4_PCE) && v->cr0 & CR0_PE)
 		return raise_gp(v, 0);
 	r = vmx_intercept(v, i, X_RDPMC);
-	return r ? r : raise_gp(v, 0);
+	if (r)
+		return r;
+	if (!pmu_rdpmc(v, (u32)v->reg[RCX], &value))
+		return raise_gp(v, 0);
+	put_edx_eax(v, value);
+	return EXEC_NEXT;
 }
 
 int x_rdmsr(struct vcpu *v, const struct insn *i)

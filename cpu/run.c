@@ -11,8 +11,6 @@
 #include "cpu/mem.h"
 #include "vmx/vmx.h"
 
-#define DEBUGCTL_BTF BIT(1)
-
 /* --- leaving the handlers --- */
 
 #define LEAVE(code)                                                                                \
@@ -59,14 +57,28 @@ HANDLER(op_step)
 
 /* --- generic instructions --- */
 
+/* INT n and INT1 end as an event to deliver, and are done all the same. */
+static bool is_software_event(const struct vcpu *v)
+{
+	return v->exc.type >= EVENT_SW_INT;
+}
+
+static ATTR_NOINLINE int exec_looked_at(struct vcpu *c, const struct insn *i)
+{
+	int r = insn_check(c, i);
+
+	if (!r)
+		r = i->exec(c, i);
+	if (c->pmu.count_branches && i->attr & A_FLOW &&
+	    (r <= EXEC_LEAVE || (r == EXEC_FAULT && is_software_event(c))))
+		pmu_branch(c);
+	return r;
+}
+
 static inline int exec_checked(struct vcpu *c, const struct insn *i)
 {
-	if (unlikely(i->attr & c->attr_trap)) {
-		int r = insn_check(c, i);
-
-		if (r)
-			return r;
-	}
+	if (unlikely(i->attr & c->attr_trap))
+		return exec_looked_at(c, i);
 	return i->exec(c, i);
 }
 
@@ -91,8 +103,13 @@ HANDLER(op_generic)
 	c->cur_left = i->left;
 	r = exec_checked(c, i);
 	if (unlikely(r || c->recheck)) {
-		finish(c, i, r);
-		return;
+		if (r != EXEC_JUMP || c->recheck || !(c->mode_key & KEY_FLAT)) {
+			finish(c, i, r);
+			return;
+		}
+		tlb = c->table;
+		budget = (s64)c->budget + i->left;
+		DISPATCH_FN(op_lookup_jump, o);
 	}
 	tlb = c->table;
 	budget = (s64)c->budget;
@@ -320,6 +337,7 @@ static int step(struct vcpu *v)
 		else if (r == EXEC_FAULT)
 			v->hit_dr6 = 0;
 	}
+	v->pmu.unretired += v->budget; /* a step takes one tick, whatever the instruction spent */
 	v->icount++;
 	normalise(v);
 	return r;
@@ -329,11 +347,20 @@ static void after(struct vcpu *v, int r)
 {
 	switch (r) {
 	case EXEC_FAULT:
+		if (!is_software_event(v))
+			vcpu_no_retire(v, 1);
 		event_deliver(v, v->exc);
 		v->exc.valid = false;
 		break;
 	case EXEC_LEAVE:
 		v->recheck = true;
+		break;
+	case EXEC_RESTART:
+		vcpu_no_retire(v, 1);
+		break;
+	case EXEC_VMEXIT:
+		if (!v->vmx.non_root) /* else a VM entry */
+			vcpu_no_retire(v, 1);
 		break;
 	case EXEC_STOP:
 		if (v->activity != ACT_ACTIVE)
@@ -396,6 +423,8 @@ void vcpu_run(struct vcpu *v, u64 count)
 	while (v->stop_reason == STOP_NONE && v->icount < target && !v->leave) {
 		u64 left = target - v->icount, timer;
 
+		if (unlikely(v->icount >= v->pmu.next_at))
+			pmu_update(v);
 		if (v->recheck || v->vmx.non_root || v->step_mode || v->pending_dbg) {
 			v->recheck = false;
 			if (vcpu_events(v))
@@ -406,6 +435,8 @@ void vcpu_run(struct vcpu *v, u64 count)
 		timer = vmx_timer_ticks_left(v);
 		if (timer < left)
 			left = timer ? timer : 1;
+		if (v->pmu.next_at - v->icount < left)
+			left = v->pmu.next_at - v->icount;
 		if (v->one_step) {
 			v->one_step = false;
 			v->recheck = true;

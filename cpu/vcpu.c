@@ -100,6 +100,7 @@ static void reset_power_up(struct vcpu *v)
 	v->spec_ctrl = 0;
 	v->tsc_offset_host = 0;
 	v->tsc_adjust = 0;
+	pmu_reset(v);
 }
 
 void vcpu_reset(struct vcpu *v, bool init)
@@ -179,7 +180,8 @@ static void recompute_walk(struct vcpu *v)
 void vcpu_recompute_cpl(struct vcpu *v)
 {
 	v->mode = mode_now(v);
-	v->mode_key = mode_key_now(v) | cet_recompute(v);
+	v->mode_key =
+		mode_key_now(v) | cet_recompute(v) | (v->pmu.count_branches ? KEY_BRANCHES : 0);
 	v->lin_mask = v->mode == MODE_64 ? ~0ull : 0xffffffff;
 	v->segbase[SEG_FS] = v->seg[SEG_FS].base;
 	v->segbase[SEG_GS] = v->seg[SEG_GS].base;
@@ -189,6 +191,8 @@ void vcpu_recompute_cpl(struct vcpu *v)
 		       log_on(v->log, LOG_insn);
 	v->attr_trap = attr_trap_now(v);
 	v->table = tlb_table(&v->tlb, mem_way(v));
+	if (unlikely(v->pmu.by_cpl))
+		pmu_update(v);
 }
 
 /* What the presence of a TLB entry depends on, beyond the translation. */

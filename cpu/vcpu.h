@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/types.h"
 #include "cpu/insn.h"
+#include "cpu/pmu.h"
 #include "mmu/bus.h"
 #include "mmu/physmem.h"
 #include "mmu/tlb.h"
@@ -106,6 +107,10 @@ struct dtr {
 #define RFLAGS_VIP 0x100000ull
 #define RFLAGS_ID 0x200000ull
 #define RFLAGS_ARITH 0x8d5ull
+#define DEBUGCTL_LBR 0x1ull
+#define DEBUGCTL_BTF 0x2ull
+#define DEBUGCTL_FREEZE_PERFMON_ON_PMI 0x1000ull
+#define DEBUGCTL_FREEZE_WHILE_SMM 0x4000ull
 #define DR6_BD 0x2000ull
 #define DR6_BS 0x4000ull
 
@@ -242,6 +247,7 @@ struct vcpu {
 	u64 icount;	     /* instructions retired at the last point outside a block */
 	u64 skipped;	     /* ticks of virtual time not spent on instructions */
 	s64 tsc_offset_host; /* IA32_TSC = ticks + this, writable by WRMSR */
+	struct pmu pmu;
 	struct vmx_state vmx;
 
 	/* --- derived --- */
@@ -313,6 +319,7 @@ struct cpu_wires {
 	u64 (*random)(void *owner);
 	void (*tsc_changed)(void *owner); /* TSC written: TSC-deadline timers move */
 	void (*smi_ack)(void *owner, bool in_smm);
+	void (*pmi)(void *owner); /* a performance counter overflowed */
 };
 
 #endif

@@ -205,6 +205,11 @@ static bool apic_write(void *owner, u32 msr, u64 value)
 	return lapic_msr_write(&((struct cpu_slot *)owner)->lapic, msr, value) == LAPIC_OK;
 }
 
+static void wire_pmi(void *owner)
+{
+	lapic_local_event(&((struct cpu_slot *)owner)->lapic, LAPIC_LVT_PERF);
+}
+
 /* A seeded generator: the same run gives the same numbers (splitmix64). */
 static u64 random_next(struct machine *m)
 {
@@ -450,7 +455,8 @@ static bool build_cpu(struct machine *m, unsigned id)
 				      .apic_write = apic_write,
 				      .random = wire_random,
 				      .tsc_changed = tsc_changed,
-				      .smi_ack = smi_ack};
+				      .smi_ack = smi_ack,
+				      .pmi = wire_pmi};
 	build_lapic(s, id);
 	return vcpu_init(&s->v, id, m->cfg.model, &m->mem, &m->mmio, &m->pio, m->log, &s->wires,
 			 m->blocks, m->decoder);

@@ -10,7 +10,6 @@
 
 #define PENDING_BS BIT(14)
 #define PENDING_ENABLED_BREAKPOINT BIT(12)
-#define DEBUGCTL_VALID 0x3ull /* LBR, BTF */
 #define DR7_FIXED0 0xd800ull
 #define DR7_FIXED1 0x400ull
 
@@ -27,7 +26,7 @@ static struct vmx_check_env check_env(struct vcpu *v)
 		.caps = &v->vmx.caps,
 		.current_ptr = v->vmx.current_ptr,
 		.efer_valid = EFER_SCE | EFER_LME | EFER_LMA,
-		.debugctl_valid = DEBUGCTL_VALID,
+		.debugctl_valid = debugctl_valid(v),
 		.lma = v->efer & EFER_LMA,
 		.read = check_read,
 		.owner = v,
@@ -111,7 +110,7 @@ static void load_control(struct vcpu *v, const struct vmcs_guest *g)
 	v->sysenter_eip = g->sysenter_eip;
 	if (vmx_on(x, ENTRY_LOAD_DEBUG_CONTROLS)) {
 		v->dr7 = (g->dr7 & ~DR7_FIXED0) | DR7_FIXED1;
-		v->debugctl = g->debugctl;
+		debugctl_set(v, g->debugctl);
 	}
 	if (vmx_on(x, ENTRY_LOAD_IA32_PAT))
 		v->pat = g->pat;

@@ -12,7 +12,6 @@
 #define INFO_NMI_UNBLOCKING BIT(12)
 #define PENDING_ENABLED_BREAKPOINT BIT(12)
 #define PENDING_BS BIT(14)
-#define DEBUGCTL_BTF BIT(1)
 
 /* --- saving guest state --- */
 
@@ -199,7 +198,7 @@ static void load_host_control(struct vcpu *v, const struct vmcs_host *h)
 	v->cr3 = h->cr3 & v->phys_mask;
 	v->cr4 = size ? h->cr4 | CR4_PAE : h->cr4 & ~CR4_PCIDE;
 	v->dr7 = 0x400;
-	v->debugctl = 0;
+	debugctl_set(v, 0);
 	v->sysenter_cs = h->sysenter_cs;
 	v->sysenter_esp = h->sysenter_esp;
 	v->sysenter_eip = h->sysenter_eip;
