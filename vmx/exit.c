@@ -149,6 +149,8 @@ static void log_exit(struct vcpu *v, u32 reason, u64 qualification)
 	r->rip = x->vmcs.guest.rip;
 	r->qualification = qualification;
 	r->reason = reason;
+	r->interruption_info =
+		reason & EXIT_REASON_ENTRY_FAILURE ? 0 : x->vmcs.info.interruption_info;
 	if ((u16)reason < ARRAY_SIZE(x->exits))
 		x->exits[(u16)reason]++;
 	LOG(v->log, exits, "vm exit %u %s%s rip %016llx qualification %llx info %08x",

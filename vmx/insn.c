@@ -336,9 +336,11 @@ int op_vmwrite(struct vcpu *v, const struct insn *i)
 
 static int enter(struct vcpu *v, const struct insn *i, bool launch)
 {
-	int r = begin(v, i, launch ? X_VMLAUNCH : X_VMRESUME, RULE_ENTRY_VMX_OPERATION);
 	u64 ptr = v->vmx.current_ptr;
+	int r;
 
+	v->vmx.resuming = !launch;
+	r = begin(v, i, launch ? X_VMLAUNCH : X_VMRESUME, RULE_ENTRY_VMX_OPERATION);
 	if (r)
 		return r;
 	if (ptr == VMX_NO_POINTER)

@@ -52,6 +52,9 @@ struct msr_list_end {
 struct msr_list_end msr_list_load(struct vcpu *v, u64 addr, u32 count, enum vmx_rule first);
 struct msr_list_end msr_list_store(struct vcpu *v, u64 addr, u32 count);
 
+/* exit_print.c: what the qualification of an exit with this reason says; nothing if it has none. */
+void vmx_print_qualification(FILE *out, u32 reason, u64 qualification);
+
 /* CR0 bits that VM entry and VM exit leave alone: ET, NW, CD and the reserved ones. */
 #define CR0_NOT_LOADED 0x7ffaffd0ull
 

@@ -118,7 +118,7 @@ void vmx_report(struct vcpu *v, const struct vmx_failure *f, unsigned qualificat
 		.rip = v->rip,
 		.cpu = (u16)v->id,
 		.non_root = v->vmx.non_root,
-		.resume = v->vmx.launched,
+		.resume = v->vmx.resuming,
 	};
 	if (log_on(v->log, LOG_vmx)) {
 		print_words(r, line, sizeof(line));

@@ -138,22 +138,6 @@ static void print_counts(const struct vmx_state *x, FILE *out)
 				exit_reason_name(n) ? exit_reason_name(n) : "?", x->exits[n]);
 }
 
-static void print_ring(const struct vmx_state *x, FILE *out)
-{
-	u32 first = x->ring_at > VMX_EXIT_RING ? x->ring_at - VMX_EXIT_RING : 0;
-
-	for (u32 i = first; i != x->ring_at; i++) {
-		const struct vmx_exit_record *r = &x->ring[i % VMX_EXIT_RING];
-		const char *name = exit_reason_name(r->reason);
-
-		fprintf(out,
-			"  icount %" PRIu64 " %s%s rip %016" PRIx64 " qualification %" PRIx64 "\n",
-			r->icount, name ? name : "?",
-			r->reason & EXIT_REASON_ENTRY_FAILURE ? " (entry failure)" : "", r->rip,
-			r->qualification);
-	}
-}
-
 void vmx_print(const struct vcpu *v, FILE *out)
 {
 	const struct vmx_state *x = &v->vmx;
@@ -162,7 +146,7 @@ void vmx_print(const struct vcpu *v, FILE *out)
 	fprintf(out, "VMXON pointer %016" PRIx64 " current VMCS %016" PRIx64 "%s%s\n", x->vmxon_ptr,
 		x->current_ptr, x->launched ? " launched" : "", x->is_shadow ? " shadow" : "");
 	print_counts(x, out);
-	print_ring(x, out);
+	vmx_print_exits(v, VMX_EXIT_RING, out);
 	if (x->current_ptr != VMX_NO_POINTER)
-		vmcs_print(&x->caps, &x->vmcs, out);
+		vmx_print_vmcs(v, out);
 }

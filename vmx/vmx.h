@@ -33,6 +33,9 @@ void vmx_smi(struct vcpu *v);
 void vmx_rsm(struct vcpu *v);
 /* VMX state for `info vmx`: current VMCS, counters, the last exits. */
 void vmx_print(const struct vcpu *v, FILE *out);
+/* The last `count` VM exits, oldest first, with decoded qualifications; the current VMCS. */
+void vmx_print_exits(const struct vcpu *v, unsigned count, FILE *out);
+void vmx_print_vmcs(const struct vcpu *v, FILE *out);
 /* The last refusal in words. */
 void vmx_explain(const struct vcpu *v, FILE *out);
 

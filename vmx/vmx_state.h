@@ -15,7 +15,7 @@
 /* One VM exit, for the exit log and `info vmx`. */
 struct vmx_exit_record {
 	u64 icount, rip, qualification;
-	u32 reason;
+	u32 reason, interruption_info;
 };
 
 /* Why an instruction, a VM entry or a VM exit was refused last: a broken rule. */
@@ -72,6 +72,7 @@ struct vmx_state {
 	u64 exits[80]; /* by basic exit reason */
 	u64 entries;
 	struct vmx_refusal refusal;
+	bool resuming; /* the last VM entry was tried by VMRESUME */
 };
 
 static inline bool vmx_on(const struct vmx_state *x, enum vmx_control control)
