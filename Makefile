@@ -150,6 +150,7 @@ unit: all $(BUILD)/unit
 
 # Other checks: add a script's path, from the top folder, to one of these lists.
 CHECK_SCRIPTS := tests/lint/run.sh tests/cli/run.sh tests/checks/insn.sh tests/checks/demo.sh tests/checks/nest.sh tests/checks/dispatch.sh \
+	tests/checks/shutdown.sh \
 	tests/guest/check.sh tests/fuzz/quick.sh
 CHECK_LONG_SCRIPTS := tests/robust/badinput.sh tests/guest/check-long.sh tests/fuzz/long.sh
 CHECKS := $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit) $(addprefix $(SRCDIR)/,$(CHECK_SCRIPTS))

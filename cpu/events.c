@@ -12,6 +12,13 @@ static void wake(struct vcpu *v)
 		v->activity = ACT_ACTIVE;
 }
 
+/* Takes a tick, so that a guest that is interrupted before each instruction uses up its budget. */
+static void deliver(struct vcpu *v, const struct event *e)
+{
+	event_deliver(v, *e);
+	vcpu_charge(v, 1);
+}
+
 static bool take_reset_signals(struct vcpu *v)
 {
 	if (v->vmx.non_root && vmx_boundary_init(v))
@@ -21,7 +28,7 @@ static bool take_reset_signals(struct vcpu *v)
 		smi_enter(v);
 		return true;
 	}
-	if (v->init_pending && !vmx_init_blocked(v)) {
+	if (v->init_pending && !v->in_smm && !vmx_init_blocked(v)) {
 		v->init_pending = false;
 		LOG(v->log, cpu, "CPU %u: INIT", v->id);
 		vcpu_reset(v, true);
@@ -49,7 +56,7 @@ static bool take_debug_trap(struct vcpu *v)
 		return false;
 	v->pending_dbg = 0;
 	wake(v);
-	event_deliver(v, e);
+	deliver(v, &e);
 	return true;
 }
 
@@ -71,7 +78,7 @@ static bool take_nmi(struct vcpu *v)
 	wake(v);
 	if (v->activity == ACT_SHUTDOWN)
 		v->activity = ACT_ACTIVE;
-	event_deliver(v, e);
+	deliver(v, &e);
 	return true;
 }
 
@@ -94,7 +101,7 @@ static bool take_interrupt(struct vcpu *v)
 		return false;
 	wake(v);
 	e.vector = (u8)vector;
-	event_deliver(v, e);
+	deliver(v, &e);
 	return true;
 }
 

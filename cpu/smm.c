@@ -68,12 +68,12 @@ static void save(struct vcpu *v, bool halted)
 
 void smi_enter(struct vcpu *v)
 {
+	vmx_smi(v);
 	save(v, v->activity == ACT_HLT);
 	v->smi_pending = false;
 	v->in_smm = true;
 	v->smm_nmi = v->nmi_blocked;
 	v->nmi_blocked = true;
-	vmx_smi(v);
 	v->activity = ACT_ACTIVE;
 	v->wires->smi_ack(v->wires->owner, true);
 	v->cr0 &= ~(CR0_PE | CR0_EM | CR0_TS | CR0_PG);
@@ -114,7 +114,7 @@ static bool plausible(const struct vcpu *v)
 
 int x_rsm(struct vcpu *v, const struct insn *i)
 {
-	bool halted;
+	bool halted, good;
 
 	(void)i;
 	if (!v->in_smm)
@@ -123,9 +123,9 @@ int x_rsm(struct vcpu *v, const struct insn *i)
 	restore(v);
 	v->in_smm = false;
 	v->nmi_blocked = v->smm_nmi;
-	vmx_rsm(v);
+	good = vmx_rsm(v);
 	v->wires->smi_ack(v->wires->owner, false);
-	if (!plausible(v)) {
+	if (!good || !plausible(v)) {
 		v->activity = ACT_SHUTDOWN;
 		v->stop_reason = STOP_TRIPLE_FAULT;
 		vcpu_recompute(v);
@@ -134,7 +134,6 @@ int x_rsm(struct vcpu *v, const struct insn *i)
 	v->cpl = v->rflags & RFLAGS_VM ? 3
 		 : v->cr0 & CR0_PE     ? v->seg[SEG_SS].ar >> AR_DPL_SHIFT & 3
 				       : 0;
-	tlb_flush_vpid_eptp(&v->tlb, v->vmx.vpid, v->vmx.eptp, true);
 	vcpu_recompute(v);
 	v->recheck = true;
 	if (halted)

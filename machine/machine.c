@@ -170,8 +170,13 @@ static bool ready(struct machine *m, struct vcpu *v)
 	m->cur = v;
 	v->skipped = m->ticks - v->icount;
 	v->recheck = false;
+	v->stop_reason = STOP_NONE;
 	wakes = vcpu_wakes(v);
 	m->cur = NULL;
+	if (v->stop_reason == STOP_TRIPLE_FAULT) {
+		triple_fault(m, v);
+		return false;
+	}
 	m->ticks += v->icount - before; /* a VM exit takes time */
 	return wakes;
 }

@@ -90,6 +90,8 @@ bool vmx_cr4_allowed(const struct vcpu *v, u64 value)
 {
 	const struct vmx_caps *c = &v->vmx.caps;
 
+	if (v->in_smm && value & CR4_VMXE)
+		return false;
 	return !v->vmx.vmxon || (!(c->cr4_fixed0 & ~value) && !(value & ~c->cr4_fixed1));
 }
 

@@ -1,7 +1,7 @@
 /*
  * The VMX-preemption timer (SDM Vol. 3, "VMX-Preemption Timer"). It counts down by one each time
  * bit VMX_PREEMPTION_TIMER_RATE of the tick counter changes, in every activity state; nothing is
- * stored while it runs.
+ * stored while it runs. In wait-for-SIPI state it expires without a VM exit.
  */
 #include "vmx/internal.h"
 
@@ -32,7 +32,7 @@ u64 vmx_timer_ticks_left(const struct vcpu *v)
 		  << VMX_PREEMPTION_TIMER_RATE;
 	u64 now = v->icount + v->skipped; /* asked for by the run loop only */
 
-	if (!v->vmx.non_root || !v->vmx.timer_armed)
+	if (!v->vmx.non_root || !v->vmx.timer_armed || v->activity == ACT_WAIT_SIPI)
 		return UINT64_MAX;
 	return end > now ? end - now : 0;
 }

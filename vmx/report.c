@@ -165,6 +165,8 @@ int vmx_abort(struct vcpu *v, enum vmx_rule rule, u64 value)
 	x->refusal.non_root = true;
 	vmcs_region_set_abort(v->mem, x->current_ptr, vmx_rule_text(rule)->number);
 	v->activity = ACT_SHUTDOWN;
+	v->stop_reason =
+		STOP_TRIPLE_FAULT; /* the board answers the shutdown cycle in the same way */
 	v->recheck = true;
 	return EXEC_VMEXIT;
 }

@@ -48,7 +48,8 @@ void vmx_reset(struct vcpu *v, bool init)
 	struct vmx_state *x = &v->vmx;
 
 	x->vmxon = x->non_root = x->launched = x->is_shadow = false;
-	x->smm_vmxon = x->smm_non_root = false;
+	x->smm_vmxe = x->smm_vmxon = x->smm_non_root = x->smm_v86 = false;
+	x->smm_cpl = x->smm_shadow = 0;
 	x->virtual_nmi_blocking = x->mtf_pending = x->tpr_exit_pending = false;
 	x->timer_armed = x->event_delivered = x->shadow_cached = x->shadow_dirty = false;
 	x->vmxon_ptr = x->current_ptr = VMX_NO_POINTER;
@@ -90,24 +91,64 @@ void vmx_smi(struct vcpu *v)
 {
 	struct vmx_state *x = &v->vmx;
 
+	x->smm_vmxe = v->cr4 & CR4_VMXE;
 	x->smm_vmxon = x->vmxon;
 	x->smm_non_root = x->non_root;
+	x->smm_v86 = v->rflags & RFLAGS_VM;
+	x->smm_cpl = v->cpl;
+	x->smm_shadow = shadow_at_boundary(v);
+	v->cr4 &= ~CR4_VMXE;
 	x->vmxon = x->non_root = false;
 	recompute(v);
-	if (x->smm_non_root)
-		vmx_flush_vpid0(v, 0);
+	vmx_flush_vpid0(v, 0);
 }
 
-void vmx_rsm(struct vcpu *v)
+/* Bits of CR0 and CR4 that VMX operation fixes. */
+static void fix_control_registers(struct vcpu *v)
+{
+	const struct vmx_caps *c = &v->vmx.caps;
+	u64 fixed0 = c->cr0_fixed0;
+
+	if (v->vmx.non_root && vmx_on(&v->vmx, PROC2_UNRESTRICTED_GUEST))
+		fixed0 &= ~(CR0_PE | CR0_PG);
+	v->cr0 = (v->cr0 | fixed0) & c->cr0_fixed1;
+	v->cr4 = (v->cr4 | c->cr4_fixed0) & c->cr4_fixed1;
+}
+
+/* "Default Treatment of RSM": privilege level, RFLAGS.VM and blocking are not SMRAM's to choose. */
+static void restore_critical(struct vcpu *v)
+{
+	struct vmx_state *x = &v->vmx;
+	struct seg *ss = &v->seg[SEG_SS], *cs = &v->seg[SEG_CS];
+
+	v->rflags = (v->rflags & ~RFLAGS_VM) | (x->smm_v86 ? RFLAGS_VM : 0);
+	ss->ar = (ss->ar & ~(u32)AR_DPL) | (u32)x->smm_cpl << AR_DPL_SHIFT;
+	if (!x->smm_v86 && (!x->non_root || !vmx_on(x, PROC2_UNRESTRICTED_GUEST))) {
+		cs->sel = (u16)((cs->sel & ~3u) | x->smm_cpl);
+		ss->sel = (u16)((ss->sel & ~3u) | x->smm_cpl);
+	}
+	shadow_set(v, x->smm_shadow);
+}
+
+bool vmx_rsm(struct vcpu *v)
 {
 	struct vmx_state *x = &v->vmx;
 
+	if (v->cr4 & CR4_VMXE)
+		return false;
+	v->cr4 |= x->smm_vmxe ? CR4_VMXE : 0;
 	x->vmxon = x->smm_vmxon;
 	x->non_root = x->smm_non_root;
-	x->smm_vmxon = x->smm_non_root = false;
 	recompute(v);
-	if (x->non_root && !x->vpid)
-		vmx_flush_vpid0(v, x->eptp);
+	if (x->vmxon) {
+		fix_control_registers(v);
+		restore_critical(v);
+	}
+	x->smm_vmxe = x->smm_vmxon = x->smm_non_root = x->smm_v86 = false;
+	x->smm_cpl = x->smm_shadow = 0;
+	tlb_flush_all_vpids(&v->tlb);
+	vmx_flush_vpid0(v, x->eptp);
+	return true;
 }
 
 bool vmx_msr_read(struct vcpu *v, u32 msr, u64 *value)

@@ -27,10 +27,10 @@ bool vmx_msr_write(struct vcpu *v, u32 msr, u64 value);
  * vmx_state` calls derived). */
 void vmx_before_save(struct vcpu *v);
 void vmx_after_load(struct vcpu *v);
-/* An SMI leaves VMX operation until RSM; to be called before the SMM state is loaded, and after the
- * interrupted state was. */
+/* An SMI leaves VMX operation until RSM; to be called before the interrupted state is saved, and
+ * after it was loaded. CR4.VMXE is not in SMRAM: false if RSM found it there. */
 void vmx_smi(struct vcpu *v);
-void vmx_rsm(struct vcpu *v);
+bool vmx_rsm(struct vcpu *v);
 /* VMX state for `info vmx`: current VMCS, counters, the last exits. */
 void vmx_print(const struct vcpu *v, FILE *out);
 /* The last `count` VM exits, oldest first, with decoded qualifications; the current VMCS. */
@@ -153,10 +153,10 @@ static inline bool vmx_nmi_blocked(const struct vcpu *v)
 {
 	return v->nmi_blocked;
 }
-/* INIT is blocked in VMX root operation. */
+/* INIT is blocked in VMX root operation, and in a guest that waits for SIPI. */
 static inline bool vmx_init_blocked(const struct vcpu *v)
 {
-	return v->vmx.vmxon && !v->vmx.non_root;
+	return v->vmx.vmxon && (!v->vmx.non_root || v->activity == ACT_WAIT_SIPI);
 }
 
 /*

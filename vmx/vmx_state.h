@@ -36,8 +36,11 @@ struct vmx_state {
 	bool virtual_nmi_blocking;
 	bool mtf_pending;      /* injected: exits before the next instruction */
 	bool tpr_exit_pending; /* TPR went below the threshold: exits before the next instruction */
-	bool smm_vmxon, smm_non_root; /* what RSM returns to */
-	bool at_boundary;	      /* a boundary function runs: v->icount counts */
+	/* What RSM returns to; the last four are the VMX-critical state that is not SMRAM's. */
+	bool smm_vmxe, smm_vmxon, smm_non_root;
+	bool smm_v86;
+	u8 smm_cpl, smm_shadow;
+	bool at_boundary; /* a boundary function runs: v->icount counts */
 	u64 vmxon_ptr;
 	u64 current_ptr; /* VMX_NO_POINTER: no current VMCS */
 	u64 feature_control;

@@ -470,7 +470,7 @@ START_TEST(smm_leaves_vmx_operation)
 	ck_assert(!v->vmx.vmxon && !v->vmx.non_root);
 	ck_assert_uint_eq(v->vmx.vpid, 0);
 	ck_assert_int_eq(op_vmxoff(v, &plain), EXEC_FAULT);
-	vmx_rsm(v);
+	ck_assert(vmx_rsm(v));
 	ck_assert(v->vmx.vmxon && v->vmx.non_root);
 	ck_assert_uint_eq(v->vmx.vpid, 7);
 	leave_guest();
