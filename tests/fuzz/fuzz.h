@@ -17,6 +17,7 @@
 	KIND(V86, "random virtual-8086 code")                                                      \
 	KIND(CODE64, "random 64-bit code")                                                         \
 	KIND(VMX, "random 64-bit code in VMX operation")                                           \
+	KIND(VMCS, "VM entries with a VMCS that is nearly valid")                                  \
 	KIND(LINUX, "a bzImage with a random header")                                              \
 	KIND(NEST_BITS, "nest with a few bits changed")                                            \
 	KIND(NEST_BYTES, "nest with a few bytes changed")                                          \
@@ -55,6 +56,7 @@ static inline bool rng_chance(struct rng *r, u32 one_in)
 }
 
 #define FUZZ_IMAGE_MAX (256 * 1024)
+#define FUZZ_PIECE 512 /* bytes from one piece of code to the next in a guest of kind VMCS */
 
 struct image {
 	u8 byte[FUZZ_IMAGE_MAX];
@@ -64,6 +66,10 @@ struct image {
 void image_make(struct image *im, enum fuzz_kind kind, struct rng *r);
 /* Fills with instructions, or what looks like some, for the mode that kind runs in. */
 void code_fill(u8 *to, size_t size, enum fuzz_kind kind, struct rng *r);
+
+/* Makes the guest of kind VMCS inside a frame whose handler and stack are at these offsets. */
+void vmcs_fill(struct image *im, u32 base, u32 handler, u32 stack, size_t pieces_at,
+	       size_t pieces_size, struct rng *r);
 
 /* The program ends with status 2 unless this is called again in time. */
 void watchdog_restart(unsigned seconds);

@@ -1,12 +1,12 @@
 /*
  * Runs random guests in this process, each for a bounded number of instructions:
  *
- *   fuzz [-n COUNT] [-s SEED] [-i INSTRUCTIONS] [-k KIND] [-v]
+ *   fuzz [-n COUNT] [-s SEED] [-i INSTRUCTIONS] [-k KIND] [-v] [-d LOGS]
  *
  * Guest N is made from SEED + N alone, so `fuzz -n 1 -s THAT` repeats one. The sanitizers of the build
  * judge; besides, one guest in eight runs twice and must end in the same state, and one that makes no
  * progress for two minutes is a hang. Before each guest its seed goes to standard error, where the
- * machine also reports triple faults. KIND is a number of fuzz.h.
+ * machine also reports triple faults. KIND is a number of fuzz.h, LOGS what gigogne's -d takes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,14 +30,18 @@ struct guest {
 	struct cpu_model model;
 	struct vmx_model_mask mask;
 	struct rng noise;
+	u32 logs;
 	unsigned idle;
 	u8 disk[2][DISK_SIZE];
 };
+
+#define EXIT_REASONS ARRAY_SIZE(((struct vmx_state *)0)->exits)
 
 struct result {
 	bool refused;
 	int code;
 	u64 hash;
+	u64 entries, exits[EXIT_REASONS];
 };
 
 /* --- the host that the guest has --- */
@@ -123,9 +127,11 @@ static void choose_machine(struct guest *g, struct machine_config *cfg, struct r
 					    "max,-la57,-pcid"};
 	static const char *const append[] = {
 		"depth=1", "depth=2", "depth=3", "depth=4", "depth=6,shadow=off", ""};
+	unsigned n = rng_below(r, ARRAY_SIZE(model));
 	char err[256];
 
-	if (!cpu_model_parse(&g->model, &g->mask, model[rng_below(r, 8)], err, sizeof(err))) {
+	if (!cpu_model_parse(&g->model, &g->mask, model[g->kind == FUZZ_VMCS ? 0 : n], err,
+			     sizeof(err))) {
 		fprintf(stderr, "fuzz: %s\n", err);
 		exit(3);
 	}
@@ -145,10 +151,17 @@ static void choose_machine(struct guest *g, struct machine_config *cfg, struct r
 		add_disks(g, cfg);
 }
 
+static void count_exits(struct result *result, const struct vcpu *v)
+{
+	result->entries += v->vmx.entries;
+	for (unsigned n = 0; n < EXIT_REASONS; n++)
+		result->exits[n] += v->vmx.exits[n];
+}
+
 static struct result run(struct guest *g)
 {
 	struct rng r = {g->seed * 0x2545f4914f6cdd1dull + 1};
-	struct log log = {0};
+	struct log log = {.mask = g->logs};
 	struct machine_config cfg = {
 		.kernel = "guest", .no_reboot = true, .max_ns = 10000000000ull};
 	struct result result = {0};
@@ -175,6 +188,8 @@ static struct result run(struct guest *g)
 	type_something(g, &r);
 	result.code = machine_run(g->machine);
 	result.hash = machine_hash(g->machine);
+	for (unsigned n = 0; n < cfg.cpus; n++)
+		count_exits(&result, machine_cpu(g->machine, n));
 	machine_free(g->machine);
 	return result;
 }
@@ -183,6 +198,7 @@ static struct result run(struct guest *g)
 
 struct tally {
 	u64 refused, twice, code[OUTCOMES];
+	u64 entries, exits[EXIT_REASONS];
 };
 
 static bool one(struct guest *g, struct tally *t, bool verbose)
@@ -197,6 +213,9 @@ static bool one(struct guest *g, struct tally *t, bool verbose)
 		       g->kind, first.refused ? "refused" : "ended with", first.code,
 		       (unsigned long long)first.hash);
 	t->refused += first.refused;
+	t->entries += first.entries;
+	for (unsigned n = 0; n < EXIT_REASONS; n++)
+		t->exits[n] += first.exits[n];
 	t->code[first.code & (OUTCOMES - 1)] += !first.refused;
 	if (g->seed % 8)
 		return true;
@@ -218,6 +237,10 @@ static void print_tally(const struct tally *t, u64 count)
 	for (unsigned n = 0; n < OUTCOMES; n++)
 		if (t->code[n])
 			printf(" %u: %llu", n, (unsigned long long)t->code[n]);
+	printf("\nfuzz: %llu VM entries; exits:", (unsigned long long)t->entries);
+	for (unsigned n = 0; n < EXIT_REASONS; n++)
+		if (t->exits[n])
+			printf(" %u: %llu", n, (unsigned long long)t->exits[n]);
 	printf("\n");
 }
 
@@ -229,8 +252,10 @@ int main(int argc, char **argv)
 	bool verbose = false, good = g != NULL;
 	int option, kind = -1;
 	u64 insns = 200000;
+	u32 logs = 0;
+	const char *bad;
 
-	while ((option = getopt(argc, argv, "n:s:i:k:v")) != -1) {
+	while ((option = getopt(argc, argv, "n:s:i:k:vd:")) != -1) {
 		u64 value = optarg ? strtoull(optarg, NULL, 0) : 0;
 
 		if (option == 'n')
@@ -243,11 +268,14 @@ int main(int argc, char **argv)
 			kind = (int)(value % FUZZ_KIND_COUNT);
 		else if (option == 'v')
 			verbose = true;
+		else if (option == 'd' && log_parse(optarg, &logs, &bad))
+			continue;
 		else
 			return 3;
 	}
 	for (u64 n = 0; good && n < count; n++) {
 		g->seed = seed + n;
+		g->logs = logs;
 		g->kind = kind < 0 ? (enum fuzz_kind)(g->seed % FUZZ_KIND_COUNT)
 				   : (enum fuzz_kind)kind;
 		g->insns = g->kind >= FUZZ_NEST_BITS ? insns * 3 : insns;

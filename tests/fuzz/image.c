@@ -56,7 +56,12 @@ static void code(struct frame *f, const char *bytes, size_t n)
 
 static bool is_long(const struct frame *f)
 {
-	return f->kind == FUZZ_CODE64 || f->kind == FUZZ_VMX;
+	return f->kind == FUZZ_CODE64 || f->kind == FUZZ_VMX || f->kind == FUZZ_VMCS;
+}
+
+static bool has_vmx(const struct frame *f)
+{
+	return f->kind == FUZZ_VMX || f->kind == FUZZ_VMCS;
 }
 
 static void header(struct image *im, u32 base)
@@ -160,7 +165,7 @@ static void handler(struct frame *f)
 	CODE(f, "\x05\x39\x30\x00\x00\x89\x04\x25"); /* add $12345, %eax; mov %eax, counter */
 	put(f, f->base + AT_COUNTER, 4);
 	CODE(f, "\xc1\xe8\x0c\x25"); /* shr $12, %eax; and , %eax */
-	put(f, CODE_SIZE - 1, 4);
+	put(f, f->kind == FUZZ_VMCS ? CODE_SIZE - FUZZ_PIECE : CODE_SIZE - 1, 4);
 	if (rng_chance(f->r, 2))
 		CODE(f, "\xfb"); /* sti */
 	go_on(f);
@@ -175,9 +180,9 @@ static void write_msr(struct frame *f, u32 msr, u32 value)
 	CODE(f, "\x0f\x30");
 }
 
+/* IA32_FEATURE_CONTROL is locked as firmware leaves it. */
 static void enter_vmx(struct frame *f)
 {
-	write_msr(f, 0x3a, 5);
 	CODE(f, "\xb9\x80\x04\x00\x00\x0f\x32"); /* the VMCS revision identifier */
 	CODE(f, "\x89\x04\x25");
 	put(f, f->base + AT_VMXON, 4);
@@ -199,7 +204,7 @@ static void enter_long_mode(struct frame *f)
 	CODE(f, "\xea");
 	put(f, f->base + f->at + 6, 4);
 	put(f, SEL_CODE64, 2);
-	if (f->kind == FUZZ_VMX)
+	if (has_vmx(f))
 		enter_vmx(f);
 }
 
@@ -217,7 +222,7 @@ static void prologue(struct frame *f)
 	put(f, SEL_CODE32, 2);
 	CODE(f, "\xb8\x10\x00\x00\x00\x8e\xd8\x8e\xc0\x8e\xd0\x8e\xe0\x8e\xe8");
 	CODE(f, "\xb8"); /* CR4: SSE, XSAVE, PAE, PGE, VMX where there is one */
-	put(f, f->kind == FUZZ_VMX ? 0x426b0 : 0x406b0, 4);
+	put(f, has_vmx(f) ? 0x426b0 : 0x406b0, 4);
 	CODE(f, "\x0f\x22\xe0");
 	CODE(f, "\x31\xc9\x31\xd2\xb8\x07\x00\x00\x00\x0f\x01\xd1"); /* XCR0: x87, SSE, AVX */
 	if (is_long(f))
@@ -237,8 +242,11 @@ static void framed(struct image *im, enum fuzz_kind kind, struct rng *r)
 		page_tables(&f);
 	handler(&f);
 	prologue(&f);
-	code_fill(im->byte + AT_CODE, CODE_SIZE, kind, r);
 	im->size = AT_CODE + CODE_SIZE;
+	if (kind == FUZZ_VMCS)
+		vmcs_fill(im, f.base, AT_HANDLER, AT_STACK, AT_CODE, CODE_SIZE, r);
+	else
+		code_fill(im->byte + AT_CODE, CODE_SIZE, kind, r);
 }
 
 static void raw(struct image *im, struct rng *r)
