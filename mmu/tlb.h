@@ -13,7 +13,7 @@
 
 #define TLB_BITS 10
 #define TLB_SIZE (1u << TLB_BITS)
-#define ITLB_BITS 8
+#define ITLB_BITS 10
 #define ITLB_SIZE (1u << ITLB_BITS)
 #define JUMP_BITS 10
 #define JUMP_SIZE (1u << JUMP_BITS)
