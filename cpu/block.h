@@ -41,7 +41,8 @@ struct block {
 	struct op op[];
 };
 
-/* mode_key bits. KEY_IBT: indirect branches are tracked at this privilege level. */
+/* mode_key bits. At this privilege level: KEY_IBT, indirect branches are tracked; KEY_SHADOW, there
+ * is a shadow stack. */
 enum {
 	KEY_BITS16 = 0,
 	KEY_BITS32 = 1,
@@ -49,7 +50,8 @@ enum {
 	KEY_BITS = 3,
 	KEY_FLAT = 4,
 	KEY_IBT = 8,
-	KEY_BRANCHES = 16 /* branches are counted: they have no fast handlers */
+	KEY_BRANCHES = 16, /* branches are counted: they have no fast handlers */
+	KEY_SHADOW = 32,
 };
 
 enum leave_code {

@@ -15,6 +15,8 @@ bool cet_controls_ok(const struct cpu_model *m, u64 value)
 
 	if (!model_has(m, FEAT_IBT))
 		reserved |= ~3ull;
+	if (!model_has(m, FEAT_SHSTK))
+		reserved |= 3;
 	return !(value & reserved) && (value & both) != both &&
 	       is_canonical(value & LEGACY_BITMAP, model_has(m, FEAT_LA57) ? 57 : 48);
 }
@@ -31,7 +33,7 @@ u16 cet_recompute(struct vcpu *v)
 	v->ibt_wait = ibt && *cet_controls(v, v->cpl) & CET_TRACKER;
 	if (v->ibt_wait)
 		v->recheck = true; /* no block goes on without the loop's look */
-	return ibt ? KEY_IBT : 0;
+	return (ibt ? KEY_IBT : 0) | (shadow_on(v, v->cpl) ? KEY_SHADOW : 0);
 }
 
 static void wait(struct vcpu *v, u64 *c)

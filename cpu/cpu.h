@@ -113,8 +113,9 @@ void mem_rmw_write(struct vcpu *v, const struct memref *ref, u64 value);
 int seg_to_laddr(struct vcpu *v, unsigned seg, u64 off, unsigned size, bool write, u64 *laddr);
 
 /* --- memory by linear address. flags: enum access, plus LIN_SUPER for implicit supervisor
- * accesses (descriptor tables, TSS), which ignore CPL --- */
-enum { LIN_SUPER = 0x10 };
+ * accesses (descriptor tables, TSS), which ignore CPL; LIN_SHADOW for shadow-stack accesses, a
+ * supervisor's but for LIN_USER --- */
+enum { LIN_SUPER = 0x10, LIN_SHADOW = 0x20, LIN_USER = 0x40 };
 int lin_read(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, u64 *value);
 int lin_write(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, u64 value);
 int lin_read_bytes(struct vcpu *v, u64 laddr, void *buf, unsigned n, unsigned flags);

@@ -43,6 +43,7 @@ u64 cr4_reserved(const struct vcpu *v)
 		{CR4_SMAP, FEAT_SMAP},
 		{CR4_PKE, FEAT_PKU},
 		{CR4_PKS, FEAT_PKS},
+		{CR4_CET, FEAT_SHSTK},
 		{CR4_CET, FEAT_IBT},
 	};
 	u64 allowed = 0;

@@ -2,7 +2,7 @@
  * Exceptions and interrupts: raising, delivery through the IVT or IDT, double and triple faults.
  * SDM Vol. 3, "Interrupt and Exception Handling", "8086 Emulation" (interrupt handling and VME);
  * Vol. 2, Operation section of INT n.
- * Left out: alignment checks of the pushes, shadow stacks, user interrupts.
+ * Left out: alignment checks of the pushes, user interrupts.
  */
 #include "cpu/cet.h"
 #include "cpu/seg_internal.h"
@@ -325,9 +325,29 @@ static void gate_commit(struct vcpu *v, const struct gate *g, const struct desc 
 	ibt_far(v);
 }
 
+/* The handler's shadow stack: that of the IST, of the inner level, or the current one. */
+static int gate_shadow(struct vcpu *v, const struct event *e, const struct gate *g,
+		       const struct desc *cs, struct shadow_enter *s)
+{
+	const struct seg *old = &v->seg[SEG_CS];
+	u64 at = v->pl_ssp[s->cpl];
+	int r = 0;
+
+	s->cs = old->sel;
+	s->lip = shadow_lip(v, old, pushed_rip(v, e));
+	s->frame = s->cpl == v->cpl || v->cpl != 3;
+	if (g->ist && *cet_controls(v, s->cpl) & CET_SH_STK_EN)
+		r = sys_read(v, v->int_ssp_table + 8 * g->ist, 8, &at);
+	return r ? r
+		 : shadow_enter_check(v, s, s->cpl == v->cpl && !g->ist, at,
+				      code_is_64(v, &cs->seg));
+}
+
 static int deliver_gate(struct vcpu *v, const struct event *e, const struct gate *g)
 {
 	unsigned cpl = 0, n, size = mode_long(v) ? 8 : g->ar & SYS_WIDE ? 4 : 2;
+	struct shadow_enter shadow = {0};
+	bool cet = v->cr4 & CR4_CET;
 	struct desc cs;
 	struct stack st;
 	u64 frame[10];
@@ -339,10 +359,16 @@ static int deliver_gate(struct vcpu *v, const struct event *e, const struct gate
 		r = code_check_rip(v, &cs.seg, g->rip);
 	if (!r)
 		r = desc_set_accessed(v, &cs);
+	if (!r && unlikely(cet)) {
+		shadow.cpl = cpl;
+		r = gate_shadow(v, e, g, &cs, &shadow);
+	}
 	if (r)
 		return r;
 	n = gate_frame(v, e, cpl != v->cpl || mode_long(v), frame);
 	r = stack_push_frame(v, &st, cpl, frame, n, size);
+	if (!r && unlikely(cet))
+		r = shadow_enter_commit(v, &shadow);
 	if (r)
 		return r;
 	gate_commit(v, g, &cs, &st);

@@ -2,7 +2,6 @@
  * Far transfers: JMP, CALL, RET and IRET in every mode. SDM Vol. 2, Operation sections of those
  * instructions; Vol. 3, "Privilege Level Checking When Transferring Program Control Between Code
  * Segments", "8086 Emulation".
- * Left out: shadow stacks and other parts of CET.
  */
 #include "cpu/cet.h"
 #include "cpu/seg_internal.h"
@@ -158,6 +157,8 @@ int far_jump_from(struct vcpu *v, u16 sel, u64 off, unsigned opsize, u64 next_ri
 		return r;
 	if (t.task)
 		return task_switch(v, t.tss, TASK_JMP, false, 0, next_rip);
+	if (shadow_on(v, v->cpl) && !code_is_64(v, &t.cs.seg) && v->ssp >> 32)
+		return raise_gp(v, 0);
 	r = desc_set_accessed(v, &t.cs);
 	if (r)
 		return r;
@@ -228,9 +229,23 @@ static int call_stack(struct vcpu *v, const struct target *t, u64 next_rip, stru
 	return 0;
 }
 
+static int call_shadow(struct vcpu *v, const struct target *t, u64 next_rip, struct shadow_enter *s)
+{
+	const struct seg *cs = &v->seg[SEG_CS];
+	bool same = t->cpl == v->cpl;
+
+	*s = (struct shadow_enter){.cs = cs->sel,
+				   .lip = shadow_lip(v, cs, next_rip),
+				   .cpl = t->cpl,
+				   .frame = same || v->cpl != 3};
+	return shadow_enter_check(v, s, same, v->pl_ssp[t->cpl], code_is_64(v, &t->cs.seg));
+}
+
 int far_call(struct vcpu *v, u16 sel, u64 off, unsigned opsize, u64 next_rip)
 {
+	bool cet = v->cr4 & CR4_CET;
 	u64 frame[4 + 31];
+	struct shadow_enter shadow;
 	struct target t;
 	struct stack st;
 	u8 mode = v->mode;
@@ -247,8 +262,12 @@ int far_call(struct vcpu *v, u16 sel, u64 off, unsigned opsize, u64 next_rip)
 	r = call_stack(v, &t, next_rip, &st, frame, &n);
 	if (!r)
 		r = desc_set_accessed(v, &t.cs);
+	if (!r && cet)
+		r = call_shadow(v, &t, next_rip, &shadow);
 	if (!r)
 		r = stack_push_frame(v, &st, t.cpl, frame, n, t.size);
+	if (!r && cet)
+		r = shadow_enter_commit(v, &shadow);
 	if (r)
 		return r;
 	load_cs(v, &t.cs, t.cpl);
@@ -267,6 +286,7 @@ struct ret {
 	u64 rip, rsp, flags;
 	u16 cs_sel, ss_sel;
 	bool load_ss;
+	struct shadow_leave shadow;
 };
 
 static int pop_at(struct vcpu *v, u64 *at, unsigned size, u64 *value)
@@ -321,13 +341,18 @@ static int return_ss(struct vcpu *v, struct ret *t)
 }
 
 /* Last checks, and CS, SS, CPL, RIP. The caller has set the flags and sets RSP. */
-static int return_checks(struct vcpu *v, struct ret *t)
+static int return_checks(struct vcpu *v, struct ret *t, bool iret)
 {
 	int r = t->load_ss ? return_ss(v, t) : 0;
 
 	if (!r)
 		r = code_check_rip(v, &t->cs.seg, t->rip);
-	return r ? r : desc_set_accessed(v, &t->cs);
+	if (!r)
+		r = desc_set_accessed(v, &t->cs);
+	if (r || likely(!(v->cr4 & CR4_CET)))
+		return r;
+	r = shadow_leave_check(v, &t->shadow, t->cs_sel, &t->cs.seg, t->rip, iret);
+	return r ? r : shadow_leave_commit(v, &t->shadow);
 }
 
 static void return_commit(struct vcpu *v, const struct ret *t, u64 old_flags)
@@ -404,7 +429,7 @@ int far_return(struct vcpu *v, unsigned opsize, u16 pop)
 		t.rsp = popped_rsp(v, at);
 	}
 	if (!r)
-		r = return_checks(v, &t);
+		r = return_checks(v, &t, false);
 	if (r)
 		return r;
 	return_commit(v, &t, v->rflags);
@@ -475,6 +500,16 @@ static int iret_task(struct vcpu *v, u64 next_rip)
 	return r ? r : task_switch(v, (u16)link, TASK_IRET, false, 0, next_rip);
 }
 
+/* Only the token of the supervisor's shadow stack is left behind. */
+static int vm86_shadow(struct vcpu *v)
+{
+	bool done;
+
+	if (v->ssp & 7)
+		return raise_cp(v, CP_FAR_RET);
+	return shadow_swap(v, v->cpl, v->ssp, v->ssp | SHADOW_BUSY, v->ssp, &done);
+}
+
 static int iret_to_vm86(struct vcpu *v, u64 at, const struct ret *t)
 {
 	static const u8 order[] = {SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS};
@@ -486,8 +521,13 @@ static int iret_to_vm86(struct vcpu *v, u64 at, const struct ret *t)
 		r = pop_sel(v, &at, 4, &sel[k]);
 	if (r)
 		return r;
-	if (t->rip > 0xffff || cet_has(v, 3, CET_ENDBR_EN))
+	if (t->rip > 0xffff || endbranch_on(v, 3) || shadow_on(v, 3))
 		return raise_gp(v, 0);
+	if (shadow_on(v, v->cpl)) {
+		r = vm86_shadow(v);
+		if (r)
+			return r;
+	}
 	flags_load(v, t->flags,
 		   FLAGS_LOW | flags_high(v) | RFLAGS_IF | RFLAGS_IOPL | RFLAGS_VM | RFLAGS_VIF |
 			   RFLAGS_VIP);
@@ -570,7 +610,7 @@ static int iret_protected(struct vcpu *v, unsigned opsize)
 	if (!r)
 		r = iret_stack(v, opsize, &at, &t);
 	if (!r)
-		r = return_checks(v, &t);
+		r = return_checks(v, &t, true);
 	if (r)
 		return r;
 	mask = iret_flags_mask(v, opsize);

@@ -323,6 +323,10 @@ static unsigned tr_flow(const struct xlat *x)
 		return tr_jmp_rel(x);
 	if (!x->is64)
 		return 0;
+	if (i->exec == x_jmp_rm)
+		return x->v->mode_key & KEY_IBT ? 0 : tr_indirect(x, false);
+	if (x->v->mode_key & KEY_SHADOW)
+		return 0;
 	if (i->exec == x_call_rel)
 		return one(x, near_target(x, &x->o->disp) ? fast_call_rel : fast_call_rel_far, 0,
 			   0);
@@ -330,10 +334,8 @@ static unsigned tr_flow(const struct xlat *x)
 		x->o->imm = i->imm;
 		return one(x, i->imm ? fast_ret_imm : fast_ret, 0, 0);
 	}
-	if (x->v->mode_key & KEY_IBT)
-		return 0;
-	if (i->exec == x_jmp_rm || i->exec == x_call_rm)
-		return tr_indirect(x, i->exec == x_call_rm);
+	if (i->exec == x_call_rm && !(x->v->mode_key & KEY_IBT))
+		return tr_indirect(x, true);
 	return 0;
 }
 

@@ -24,6 +24,8 @@ enum tlb_way mem_way(const struct vcpu *v)
 
 static struct tlb_table *table_for(struct vcpu *v, unsigned flags)
 {
+	if (unlikely(flags & LIN_SHADOW))
+		return tlb_table(&v->tlb, flags & LIN_USER ? TLB_SHADOW_USER : TLB_SHADOW_SUPER);
 	if (flags & LIN_SUPER && v->table != v->tlb.cur->way[TLB_SUPER])
 		return tlb_table(&v->tlb, TLB_SUPER);
 	return v->table;
@@ -91,6 +93,10 @@ static int walk(struct vcpu *v, u64 laddr, unsigned flags, struct walk_out *out)
 			     .implicit = flags & LIN_SUPER,
 			     .ac = v->rflags & RFLAGS_AC};
 
+	if (unlikely(flags & LIN_SHADOW)) {
+		in.shadow = true;
+		in.user = flags & LIN_USER;
+	}
 	return paging_walk(&v->walk, &in, out) == WALK_OK ? 0 : walk_failed(v, &in, out);
 }
 

@@ -142,6 +142,38 @@ static bool write_S_CET(struct vcpu *v, u64 value)
 	return cet_write(v, CET_S, value);
 }
 
+#define PL_SSP(n)                                                                                  \
+	static bool read_PL##n##_SSP(struct vcpu *v, u64 *value)                                   \
+	{                                                                                          \
+		*value = v->pl_ssp[n];                                                             \
+		return model_has(v->model, FEAT_SHSTK);                                            \
+	}                                                                                          \
+	static bool write_PL##n##_SSP(struct vcpu *v, u64 value)                                   \
+	{                                                                                          \
+		if (!model_has(v->model, FEAT_SHSTK) || !cet_ssp_ok(v->model, value))              \
+			return false;                                                              \
+		v->pl_ssp[n] = value;                                                              \
+		return true;                                                                       \
+	}
+PL_SSP(0)
+PL_SSP(1)
+PL_SSP(2)
+PL_SSP(3)
+
+static bool read_INTERRUPT_SSP_TABLE_ADDR(struct vcpu *v, u64 *value)
+{
+	*value = v->int_ssp_table;
+	return model_has(v->model, FEAT_SHSTK);
+}
+
+static bool write_INTERRUPT_SSP_TABLE_ADDR(struct vcpu *v, u64 value)
+{
+	if (!model_has(v->model, FEAT_SHSTK) || !is_canonical(value, laddr_width_max(v)))
+		return false;
+	v->int_ssp_table = value;
+	return true;
+}
+
 static bool read_XSS(struct vcpu *v, u64 *value)
 {
 	*value = v->xss;

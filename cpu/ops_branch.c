@@ -49,6 +49,20 @@ int x_jmp_rm(struct vcpu *v, const struct insn *i)
 	return r;
 }
 
+/* A CALL to the next instruction only asks for its address: nothing for the shadow stack. */
+static int push_both(struct vcpu *v, const struct insn *i, u64 next)
+{
+	unsigned wide = i->opsize == 8 ? 8 : 4;
+	bool shadowed = i->exec != x_call_rel || i->imm;
+	int r = mem_probe_write(v, SEG_SS, (v->reg[RSP] - i->opsize) & stack_mask(v), i->opsize);
+
+	if (!r && shadowed)
+		r = shadow_push_probe(v, wide);
+	if (!r)
+		r = stack_push(v, i->opsize, next);
+	return r || !shadowed ? r : shadow_push(v, wide, next & size_mask(i->opsize));
+}
+
 /* The target is checked before the push becomes visible. */
 static int call_to(struct vcpu *v, const struct insn *i, u64 t)
 {
@@ -59,7 +73,8 @@ static int call_to(struct vcpu *v, const struct insn *i, u64 t)
 		return r;
 	to = v->rip;
 	v->rip = from;
-	r = stack_push(v, i->opsize, from + i->len);
+	r = shadow_on(v, v->cpl) ? push_both(v, i, from + i->len)
+				 : stack_push(v, i->opsize, from + i->len);
 	if (r)
 		return r;
 	v->rip = to;
@@ -85,14 +100,21 @@ int x_call_rm(struct vcpu *v, const struct insn *i)
 
 int x_ret(struct vcpu *v, const struct insn *i)
 {
+	unsigned wide = i->opsize == 8 ? 8 : 4;
+	bool shadow = shadow_on(v, v->cpl);
 	u64 sp = v->reg[RSP], t;
 	int r = mem_read(v, SEG_SS, sp & stack_mask(v), i->opsize, &t);
 
+	if (!r && shadow)
+		r = shadow_pop_check(v, wide, t);
 	if (r)
 		return r;
 	r = branch_to(v, i, t);
-	if (r == EXEC_JUMP)
-		rsp_set(v, sp + i->opsize + i->imm);
+	if (r != EXEC_JUMP)
+		return r;
+	rsp_set(v, sp + i->opsize + i->imm);
+	if (shadow)
+		v->ssp += wide;
 	return r;
 }
 

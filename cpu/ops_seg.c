@@ -507,6 +507,7 @@ static void flags_replace(struct vcpu *v, u64 f)
 int x_syscall(struct vcpu *v, const struct insn *i)
 {
 	u64 f = flags_get(v), old = v->rflags;
+	u8 cpl = v->cpl;
 	u16 sel = (u16)(v->star >> 32) & 0xfffc;
 
 	if (!(v->efer & EFER_SCE))
@@ -516,6 +517,7 @@ int x_syscall(struct vcpu *v, const struct insn *i)
 	flags_replace(v, f & ~(v->fmask | RFLAGS_RF));
 	v->rip = v->lstar;
 	switch_level(v, sel, sel + 8, 0, true, old);
+	shadow_fast_enter(v, cpl);
 	ibt_far(v);
 	return EXEC_JUMP;
 }
@@ -533,6 +535,7 @@ int x_sysret(struct vcpu *v, const struct insn *i)
 	v->rip = to64 ? v->reg[RCX] : (u32)v->reg[RCX];
 	flags_replace(v, v->reg[R11] & 0x3c7fd7);
 	switch_level(v, (u16)(base + (to64 ? 16 : 0)) | 3, (u16)(base + 8) | 3, 3, to64, old);
+	shadow_fast_leave(v);
 	if (flags_need_look(v, old)) {
 		v->recheck = true;
 		if (v->rflags & ~old & RFLAGS_TF)
@@ -546,6 +549,7 @@ int x_sysenter(struct vcpu *v, const struct insn *i)
 	u16 sel = (u16)v->sysenter_cs & 0xfffc;
 	bool wide = mode_long(v);
 	u64 old = v->rflags;
+	u8 cpl = v->cpl;
 
 	(void)i;
 	if (v->mode == MODE_REAL || !sel)
@@ -554,6 +558,7 @@ int x_sysenter(struct vcpu *v, const struct insn *i)
 	v->reg[RSP] = wide ? v->sysenter_esp : (u32)v->sysenter_esp;
 	v->rip = wide ? v->sysenter_eip : (u32)v->sysenter_eip;
 	switch_level(v, sel, sel + 8, 0, wide, old);
+	shadow_fast_enter(v, cpl);
 	ibt_far(v);
 	return EXEC_JUMP;
 }
@@ -572,6 +577,7 @@ int x_sysexit(struct vcpu *v, const struct insn *i)
 	v->reg[RSP] = to64 ? rsp : (u32)rsp;
 	sel += to64 ? 32 : 16;
 	switch_level(v, sel | 3, (u16)(sel + 8) | 3, 3, to64, v->rflags);
+	shadow_fast_leave(v);
 	return EXEC_JUMP;
 }
 

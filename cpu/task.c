@@ -9,7 +9,8 @@
 #include "cpu/seg_internal.h"
 #include "vmx/vmx.h"
 
-#define TSS_MAX 0x68
+#define TSS_MAX 0x6c
+#define TSS_SSP 0x68
 
 /* Offsets of the fields that a switch saves and loads, in the two layouts. */
 struct tss_layout {
@@ -34,6 +35,9 @@ struct switching {
 	const struct tss_layout *old, *new;
 	struct memref old_busy, new_busy, link;
 	u64 old_busy_value, new_busy_value, link_value;
+	bool shadow;	  /* the old task had a shadow stack */
+	bool to_user;	  /* IRET to a level whose SSP is in IA32_PL3_SSP */
+	u64 cs, lip, ssp; /* what the shadow stacks say is, or will be, returned to */
 };
 
 /* JMP and IRET leave the old task for good; CALL and gates nest. */
@@ -259,18 +263,93 @@ static int load_segments(struct vcpu *v)
 	return r;
 }
 
-/* Virtual-8086 mode and CET do not go together. */
-static int check_cet(struct vcpu *v)
-{
-	bool bad = v->mode == MODE_VM86 && v->cr4 & CR4_CET && v->cet[CET_U] & CET_ENDBR_EN;
+/* --- shadow stacks --- */
 
-	return bad ? raise_sel(v, VEC_TS, v->seg[SEG_TR].sel) : 0;
+/* The old task's, while it still runs. CALL, gates: what the new one's frame will hold, or SSP to
+ * IA32_PL3_SSP. IRET: what its frame holds, and the token is no longer busy. */
+static int shadow_old(struct vcpu *v, struct switching *s, const u8 *image)
+{
+	const struct tss_layout *l = s->new;
+	unsigned cpl = image[l->segs + l->size] & 3u; /* of the new task: RPL of CS */
+	u64 frame[3], at = v->ssp;
+	bool done;
+	int r = 0;
+
+	s->shadow = shadow_on(v, v->cpl) && s->from->source != TASK_JMP;
+	if (!s->shadow)
+		return 0;
+	s->to_user = v->cpl == 3 ? cpl < 3 : cpl == 3;
+	if (nests(s->from)) {
+		s->cs = v->seg[SEG_CS].sel;
+		s->lip = shadow_lip(v, &v->seg[SEG_CS], s->from->next_rip);
+		return 0;
+	}
+	if (at & 7)
+		return raise_cp(v, CP_FAR_RET);
+	s->to_user = cpl == 3 && v->cpl != 3;
+	for (unsigned k = 0; !r && !s->to_user && k < 3; k++, at += 8)
+		r = shadow_read(v, v->cpl, at, 8, &frame[k]);
+	if (!r)
+		r = shadow_swap(v, v->cpl, at, at | SHADOW_BUSY, at, &done);
+	if (r)
+		return r;
+	if (!s->to_user) {
+		s->ssp = frame[0];
+		s->lip = frame[1];
+		s->cs = frame[2];
+	}
+	return 0;
+}
+
+/* The new task's, whose registers are loaded. */
+static int shadow_new(struct vcpu *v, const struct switching *s, const u8 *image)
+{
+	struct shadow_enter in = {.cpl = v->cpl, .cs = s->cs, .lip = s->lip};
+	u64 at = load_le32(image + TSS_SSP);
+	int r;
+
+	if (s->from->source == TASK_IRET) {
+		u64 ssp = s->to_user ? v->pl_ssp[3] : s->ssp;
+
+		if (s->shadow && !s->to_user &&
+		    (s->cs != v->seg[SEG_CS].sel ||
+		     s->lip != shadow_lip(v, &v->seg[SEG_CS], v->rip)))
+			return raise_cp(v, CP_FAR_RET);
+		if (!s->shadow || !shadow_on(v, v->cpl))
+			return 0;
+		if (ssp & 3 || ssp >> 32)
+			return raise_cp(v, CP_FAR_RET);
+		v->ssp = ssp;
+		return 0;
+	}
+	if (!shadow_on(v, v->cpl))
+		return 0;
+	if (s->new != &layout32 || s->tss.seg.limit < TSS_SSP + 3 || at & 7)
+		return raise_sel(v, VEC_TS, v->seg[SEG_TR].sel);
+	in.frame = s->shadow && !s->to_user;
+	r = shadow_enter_check(v, &in, false, at, false);
+	return r ? r : shadow_enter_commit(v, &in);
+}
+
+static int cet_new(struct vcpu *v, const struct switching *s, const u8 *image)
+{
+	u64 both = CET_ENDBR_EN | CET_SH_STK_EN;
+	int r;
+
+	/* virtual-8086 mode and CET do not go together */
+	if (v->mode == MODE_VM86)
+		return v->cet[CET_U] & both ? raise_sel(v, VEC_TS, v->seg[SEG_TR].sel) : 0;
+	r = shadow_new(v, s, image);
+	if (!r && s->from->source != TASK_IRET)
+		ibt_far(v);
+	return r;
 }
 
 /* What can fault in the new task before its first instruction. */
-static int enter(struct vcpu *v, const struct switching *s, u64 cr3)
+static int enter(struct vcpu *v, const struct switching *s, const u8 *image)
 {
 	const struct task_source *t = s->from;
+	u64 cr3 = load_le32(image + 0x1c);
 	int r = 0;
 
 	vcpu_recompute(v);
@@ -279,19 +358,25 @@ static int enter(struct vcpu *v, const struct switching *s, u64 cr3)
 	if (!r)
 		r = load_segments(v);
 	vcpu_recompute(v);
-	if (!r)
-		r = check_cet(v);
-	if (!r && t->source != TASK_IRET)
-		ibt_far(v);
+	if (!r && v->cr4 & CR4_CET)
+		r = cet_new(v, s, image);
 	if (!r && t->has_error)
 		r = stack_push(v, s->new->size, t->error);
 	return r ? r : code_check_rip(v, &v->seg[SEG_CS], v->rip);
 }
 
+/* A 32-bit TSS may have an SSP at its end. */
+static unsigned image_bytes(const struct vcpu *v, const struct switching *s)
+{
+	bool ssp = v->cr4 & CR4_CET && s->new == &layout32 && s->tss.seg.limit >= TSS_SSP + 3;
+
+	return ssp ? TSS_MAX : s->new->bytes;
+}
+
 int task_switch_from(struct vcpu *v, const struct task_source *t)
 {
 	struct switching s = {.from = t};
-	u8 image[TSS_MAX];
+	u8 image[TSS_MAX] = {0};
 	int r;
 
 	if (mode_long(v))
@@ -305,12 +390,16 @@ int task_switch_from(struct vcpu *v, const struct task_source *t)
 	if (!r)
 		r = save_old(v, &s);
 	if (!r)
-		r = sys_read_bytes(v, s.tss.seg.base, image, s.new->bytes);
+		r = sys_read_bytes(v, s.tss.seg.base, image, image_bytes(v, &s));
+	if (!r && v->cr4 & CR4_CET)
+		r = shadow_old(v, &s, image);
 	if (r)
 		return r;
+	if (s.shadow && nests(t) && s.to_user)
+		v->pl_ssp[3] = v->ssp;
 	commit_links(v, &s);
 	load_registers(v, &s, image);
-	r = enter(v, &s, load_le32(image + 0x1c));
+	r = enter(v, &s, image);
 	if (r)
 		return r;
 	if (s.new == &layout32 && image[0x64] & 1)

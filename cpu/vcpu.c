@@ -73,6 +73,7 @@ static void reset_registers(struct vcpu *v)
 	v->debugctl = 0;
 	memset(v->cet, 0, sizeof(v->cet));
 	memset(v->pl_ssp, 0, sizeof(v->pl_ssp));
+	v->ssp = v->int_ssp_table = 0;
 }
 
 /* What an INIT leaves alone: caches, MTRRs, x87 and vector state, machine-check banks, the TSC. */

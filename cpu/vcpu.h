@@ -230,7 +230,7 @@ struct vcpu {
 	u32 pkru, mxcsr;
 	u64 pkrs;
 	u64 cet[2]; /* IA32_S_CET, IA32_U_CET */
-	u64 pl_ssp[4];
+	u64 ssp, pl_ssp[4], int_ssp_table;
 	struct x87 x87;
 	union vreg ymm[16];
 	u64 monitor_addr;

@@ -22,6 +22,7 @@
 #define PF_RSVD 8
 #define PF_I 16
 #define PF_PK 32
+#define PF_SS 64
 
 #define C0_WP BIT(16)
 #define C0_PG BIT(31)
@@ -47,6 +48,7 @@ struct walk {
 	unsigned n;	/* entries read */
 	u64 gpa[5], paddr[5], entry[5];
 	bool user, write, nx; /* combined rights */
+	bool upper_write;     /* R/W of all entries but the last */
 	u8 pkey;
 };
 
@@ -66,7 +68,8 @@ static bool fault(struct walk *w, u32 bits)
 	bool show_fetch = w->e->nx || w->e->cr4 & C4_SMEP;
 
 	w->out->error_code = bits | (in->access & ACCESS_WRITE ? PF_W : 0) | (in->user ? PF_U : 0) |
-			     (in->access & ACCESS_FETCH && show_fetch ? PF_I : 0);
+			     (in->access & ACCESS_FETCH && show_fetch ? PF_I : 0) |
+			     (in->shadow ? PF_SS : 0);
 	w->out->status = WALK_PAGE_FAULT;
 	return false;
 }
@@ -142,6 +145,7 @@ static bool use_entry(struct walk *w)
 	if (reserved_set(w, entry))
 		return fault(w, PF_P | PF_RSVD);
 	w->user &= (entry & PTE_U) != 0;
+	w->upper_write = w->write;
 	w->write &= (entry & PTE_W) != 0;
 	w->nx |= w->format != FORMAT_32 && entry & PTE_XD;
 	return true;
@@ -159,6 +163,8 @@ static bool key_forbids(const struct walk *w, bool write)
 
 static bool may_write(const struct walk *w)
 {
+	if (w->in->shadow)
+		return !key_forbids(w, true);
 	return (w->write || (!w->in->user && !(w->e->cr0 & C0_WP))) && !key_forbids(w, true);
 }
 
@@ -170,11 +176,24 @@ static bool denied(struct walk *w)
 	return fault(w, PF_P | (data && key_forbids(w, w->in->access & ACCESS_WRITE) ? PF_PK : 0));
 }
 
+/* A shadow-stack page is read-only and dirty, below entries that allow writes; a user's is for user
+ * accesses only, a supervisor's for the others. */
+static bool check_shadow(struct walk *w)
+{
+	bool page = w->upper_write && (w->entry[w->n - 1] & (PTE_W | PTE_D)) == PTE_D;
+
+	if (!page || w->in->user != w->user || key_forbids(w, w->in->access & ACCESS_WRITE))
+		return denied(w);
+	return true;
+}
+
 static bool check_rights(struct walk *w)
 {
 	const struct walk_in *in = w->in;
 	bool fetch = in->access & ACCESS_FETCH, write = in->access & ACCESS_WRITE;
 
+	if (in->shadow)
+		return check_shadow(w);
 	if (in->user && !w->user)
 		return denied(w);
 	if (!in->user && w->user) {

@@ -57,9 +57,11 @@ struct tlb_table {
 };
 
 enum tlb_way {
-	TLB_USER,     /* CPL 3 */
-	TLB_SUPER,    /* CPL < 3, and implicit supervisor accesses */
-	TLB_SUPER_AC, /* explicit supervisor accesses with SMAP on and RFLAGS.AC = 1 */
+	TLB_USER,	  /* CPL 3 */
+	TLB_SUPER,	  /* CPL < 3, and implicit supervisor accesses */
+	TLB_SUPER_AC,	  /* explicit supervisor accesses with SMAP on and RFLAGS.AC = 1 */
+	TLB_SHADOW_USER,  /* shadow-stack accesses of CPL 3, and of WRUSS */
+	TLB_SHADOW_SUPER, /* other shadow-stack accesses */
 	TLB_WAYS
 };
 

@@ -27,11 +27,12 @@ struct walk_env {
 	bool ept_exec_only, ept_ad;
 };
 
-/* One access. user: CPL 3 and not implicit. ac: explicit supervisor access with RFLAGS.AC = 1. */
+/* One access. user: CPL 3 and not implicit. ac: explicit supervisor access with RFLAGS.AC = 1.
+ * shadow: to a shadow stack. */
 struct walk_in {
 	u64 laddr;
 	u8 access; /* enum access; WRITE may be combined with READ */
-	bool user, implicit, ac;
+	bool user, implicit, ac, shadow;
 };
 
 enum walk_status {
