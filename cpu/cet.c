@@ -8,16 +8,19 @@
 
 #define LEGACY_BITMAP (~0xfffull)
 
+u64 cet_controls_valid(const struct cpu_model *m)
+{
+	u64 shadow = CET_SH_STK_EN | CET_WR_SHSTK_EN, reserved = bits(~0ull, 9, 6) << 6;
+
+	return ~reserved &
+	       ((model_has(m, FEAT_SHSTK) ? shadow : 0) | (model_has(m, FEAT_IBT) ? ~shadow : 0));
+}
+
 bool cet_controls_ok(const struct cpu_model *m, u64 value)
 {
 	const u64 both = CET_SUPPRESS | CET_TRACKER;
-	u64 reserved = bits(~0ull, 9, 6) << 6;
 
-	if (!model_has(m, FEAT_IBT))
-		reserved |= ~3ull;
-	if (!model_has(m, FEAT_SHSTK))
-		reserved |= 3;
-	return !(value & reserved) && (value & both) != both &&
+	return !(value & ~cet_controls_valid(m)) && (value & both) != both &&
 	       is_canonical(value & LEGACY_BITMAP, model_has(m, FEAT_LA57) ? 57 : 48);
 }
 

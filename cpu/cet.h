@@ -54,6 +54,7 @@ static inline bool has_cet(const struct cpu_model *m)
 }
 
 /* What the MSRs, XRSTORS and VM entry accept. */
+u64 cet_controls_valid(const struct cpu_model *m); /* bits that may be 1 */
 bool cet_controls_ok(const struct cpu_model *m, u64 value);
 bool cet_ssp_ok(const struct cpu_model *m, u64 value);
 

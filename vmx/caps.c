@@ -8,6 +8,7 @@
 #include "vmx/vmcs.h"
 
 #define MSR_VMX_BASIC 0x480
+#define CR4_CET_BIT BIT(23)
 
 /* What the tables say of each word, before any CPU model. */
 struct word_table {
@@ -72,6 +73,9 @@ void vmx_caps_init(struct vmx_caps *caps, const struct vmx_model_mask *m)
 		caps->must1[w] = t.always1 | t.default1;
 		caps->may1[w] = (t.built & m->control[w]) | caps->must1[w];
 	}
+	/* nothing to activate: the activating control is not there either */
+	if (!caps->may1[VMX_EXIT2])
+		caps->may1[VMX_EXIT] &= ~VMX_MASK(EXIT_ACTIVATE_SECONDARY_CONTROLS);
 	caps->maxphyaddr = m->maxphyaddr;
 	caps->laddr_width = m->laddr_width;
 	caps->basic = VMX_REVISION | (u64)VMCS_REGION_BYTES << 32 | 6ull << 50 |
@@ -83,6 +87,8 @@ void vmx_caps_init(struct vmx_caps *caps, const struct vmx_model_mask *m)
 	caps->cr0_fixed1 = 0xffffffff;
 	caps->cr4_fixed0 = 0x2000; /* VMXE */
 	caps->cr4_fixed1 = m->cr4_fixed1 | caps->cr4_fixed0;
+	if (caps->cr4_fixed1 & CR4_CET_BIT)
+		caps->basic |= VMX_BASIC_ANY_ERROR_CODE;
 	caps->ept_vpid = ept_vpid_caps(caps);
 	caps->vmfunc = 0;
 	vmcs_caps_init(caps);

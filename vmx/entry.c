@@ -6,6 +6,7 @@
  *
  * Left out: VM entry in SMM, and MSRs and state of features that this CPU does not have.
  */
+#include "cpu/cet.h"
 #include "vmx/internal.h"
 
 #define PENDING_BS BIT(14)
@@ -34,6 +35,7 @@ static struct vmx_check_env check_env(struct vcpu *v)
 
 	if (cpu_has(v, FEAT_NX))
 		env.efer_valid |= EFER_NXE;
+	env.s_cet_valid = cet_controls_valid(v->model);
 	return env;
 }
 
@@ -114,6 +116,13 @@ static void load_control(struct vcpu *v, const struct vmcs_guest *g)
 	}
 	if (vmx_on(x, ENTRY_LOAD_IA32_PAT))
 		v->pat = g->pat;
+	if (vmx_on(x, ENTRY_LOAD_PKRS))
+		v->pkrs = g->pkrs;
+	if (vmx_on(x, ENTRY_LOAD_CET_STATE)) {
+		v->cet[CET_S] = g->s_cet;
+		v->ssp = g->ssp;
+		v->int_ssp_table = g->interrupt_ssp_table;
+	}
 	load_efer(v, g);
 }
 

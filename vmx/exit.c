@@ -6,6 +6,7 @@
  * Left out: I/O RCX, RSI, RDI and RIP fields (written for SMM VM exits only), bus-lock and enclave
  * bits of the exit reason, machine checks during the exit.
  */
+#include "cpu/cet.h"
 #include "vmx/internal.h"
 
 #define INFO_VALID BIT(31)
@@ -60,6 +61,14 @@ static void save_registers(struct vcpu *v, struct vmcs_guest *g, enum exit_rf rf
 		g->pat = v->pat;
 	if (vmx_on(x, EXIT_SAVE_IA32_EFER))
 		g->efer = v->efer;
+	/* these follow the processor's capability and not a control */
+	if (vmx_may(&x->caps, ENTRY_LOAD_PKRS))
+		g->pkrs = v->pkrs;
+	if (vmx_may(&x->caps, ENTRY_LOAD_CET_STATE)) {
+		g->s_cet = v->cet[CET_S];
+		g->ssp = v->ssp;
+		g->interrupt_ssp_table = v->int_ssp_table;
+	}
 }
 
 static u8 shadow_now(const struct vcpu *v)
@@ -210,6 +219,13 @@ static void load_host_control(struct vcpu *v, const struct vmcs_host *h)
 	v->efer |= size ? EFER_LME | EFER_LMA : 0;
 	if (vmx_on(x, EXIT_LOAD_IA32_PAT))
 		v->pat = h->pat;
+	if (vmx_on(x, EXIT_LOAD_PKRS))
+		v->pkrs = h->pkrs;
+	if (vmx_on(x, EXIT_LOAD_CET_STATE)) {
+		v->cet[CET_S] = h->s_cet;
+		v->ssp = h->ssp;
+		v->int_ssp_table = h->interrupt_ssp_table;
+	}
 }
 
 static void load_host(struct vcpu *v)

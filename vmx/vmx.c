@@ -3,6 +3,7 @@
  */
 #include <inttypes.h>
 
+#include "cpu/cet.h"
 #include "vmx/internal.h"
 
 #define MSR_FEATURE_CONTROL 0x3a
@@ -22,11 +23,18 @@ static void mask_by_features(const struct vcpu *v, struct vmx_model_mask *m)
 		{PROC2_RDRAND_EXITING, FEAT_RDRAND},
 		{PROC2_RDSEED_EXITING, FEAT_RDSEED},
 		{PROC2_VIRTUALIZE_X2APIC_MODE, FEAT_X2APIC},
+		{EXIT_LOAD_PKRS, FEAT_PKS},
+		{ENTRY_LOAD_PKRS, FEAT_PKS},
+		{EXIT2_PREMATURELY_BUSY_SHADOW_STACK, FEAT_SHSTK},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(needs); i++)
 		if (!cpu_has(v, needs[i].feature))
 			m->control[needs[i].control >> 6] &= ~VMX_MASK(needs[i].control);
+	if (!has_cet(v->model)) {
+		m->control[VMX_EXIT] &= ~VMX_MASK(EXIT_LOAD_CET_STATE);
+		m->control[VMX_ENTRY] &= ~VMX_MASK(ENTRY_LOAD_CET_STATE);
+	}
 }
 
 void vmx_cpu_init(struct vcpu *v)

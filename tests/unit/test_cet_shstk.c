@@ -116,7 +116,8 @@ static int wrss(struct cet_run *r, u64 at)
 
 static int wruss(struct cet_run *r, u64 at)
 {
-	struct insn i = {.exec = x_wruss, .reg = RCX, .base = RAX, .index = REG_NONE, .seg = SEG_DS};
+	struct insn i = {
+		.exec = x_wruss, .reg = RCX, .base = RAX, .index = REG_NONE, .seg = SEG_DS};
 
 	i.addrsize = 8;
 	i.prefix = P_REXW;

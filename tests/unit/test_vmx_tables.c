@@ -111,7 +111,7 @@ START_TEST(fields_follow_the_model)
 	u64 value;
 
 	vmx_model_mask_all(&m, 0x3767ff, 46, 48);
-	m.control[VMX_PROC2] = 0;
+	m.control[VMX_PROC2] = m.control[VMX_EXIT2] = 0;
 	vmx_caps_init(&small, &m);
 	ck_assert_uint_eq(vmcs_read(&small, &vmcs, VMCS_EPT_POINTER, &value), 12);
 	ck_assert_uint_eq(vmcs_read(&caps, &vmcs, VMCS_EPT_POINTER, &value), 0);
@@ -132,7 +132,7 @@ START_TEST(vmcs_enum_is_the_highest_index)
 		if (caps.field_exists[i] && VMCS_INDEX(vmcs_field_encoding(i)) > highest)
 			highest = VMCS_INDEX(vmcs_field_encoding(i));
 	ck_assert_uint_eq(caps.vmcs_enum, highest << 1);
-	ck_assert_uint_eq(highest, VMCS_INDEX(VMCS_TSC_MULTIPLIER));
+	ck_assert_uint_eq(highest, VMCS_INDEX(VMCS_SECONDARY_VM_EXIT_CONTROLS));
 }
 END_TEST
 

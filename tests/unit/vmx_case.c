@@ -281,6 +281,7 @@ struct vmx_check_env world_env(struct world *w)
 		.current_ptr = CURRENT,
 		.efer_valid = 0xd01,
 		.debugctl_valid = 3,
+		.s_cet_valid = ~0x3c0ull,
 		.lma = w->lma,
 		.read = read_memory,
 		.owner = w,
