@@ -107,7 +107,8 @@ static void restore(struct vcpu *v)
 /* A save area that no processor could have written makes RSM shut the processor down. */
 static bool plausible(const struct vcpu *v)
 {
-	if (v->cr0 >> 32 || v->cr4 & cr4_reserved(v) || (v->cr0 & CR0_PG && !(v->cr0 & CR0_PE)))
+	if (v->cr0 >> 32 || v->cr4 & cr4_reserved(v) || (v->cr0 & CR0_PG && !(v->cr0 & CR0_PE)) ||
+	    (v->cr4 & CR4_CET && !(v->cr0 & CR0_WP)))
 		return false;
 	return !(v->efer & EFER_LMA) || (v->cr4 & CR4_PAE && v->cr0 & CR0_PG);
 }

@@ -270,4 +270,8 @@ void vcpu_dump(const struct vcpu *v, FILE *out)
 	fprintf(out, "CR0 %08llx CR2 %016llx CR3 %016llx CR4 %08llx EFER %04llx\n",
 		(unsigned long long)v->cr0, (unsigned long long)v->cr2, (unsigned long long)v->cr3,
 		(unsigned long long)v->cr4, (unsigned long long)v->efer);
+	if (v->cr4 & CR4_CET)
+		fprintf(out, "SSP %016llx U_CET %016llx S_CET %016llx\n",
+			(unsigned long long)v->ssp, (unsigned long long)v->cet[CET_U],
+			(unsigned long long)v->cet[CET_S]);
 }

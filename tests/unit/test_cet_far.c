@@ -194,6 +194,11 @@ START_TEST(ssp_across_smm)
 	ck_assert_uint_eq(v->ssp, TOP - 8);
 	ck_assert(v->cr4 & CR4_CET);
 	ck_assert_uint_eq(v->cet[CET_S], ON);
+	/* a save area with CET and without CR0.WP is nobody's */
+	smi_enter(v);
+	env_poke(e, v->smbase + 0x8000 + 0x7f58, 8, CR0_PE | CR0_PG | CR0_NE);
+	x_rsm(v, &rsm);
+	ck_assert_int_eq(v->activity, ACT_SHUTDOWN);
 }
 END_TEST
 
