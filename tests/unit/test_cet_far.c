@@ -128,8 +128,7 @@ START_TEST(gate_in_and_out)
 	env_gate(e, 0x20, SYS_INT32, KCODE64, AT_TARGET, 0);
 	env_poke(e, AT_TSS + 4, 8, AT_HOLE + 0x1000);
 	env_hole(e);
-	ck_fault(e,
-		 event_deliver_idt(v, &(struct event){.valid = true, .vector = 0x20, .type = 0}),
+	ck_fault(e, event_deliver_idt(v, &(struct event){.valid = true, .vector = 0x20, .type = 0}),
 		 VEC_PF, 2);
 	ck_assert_uint_eq(at(TOP), TOP);
 	ck_assert_uint_eq(v->ssp, USER_TOP);
@@ -145,6 +144,50 @@ START_TEST(high_shadow_stacks)
 	ck_fault(e, far_jump_from(v, KCODE32, 0x5000, 4, 0x7007), VEC_GP, 0);
 	ck_fault(e, far_call(v, KCODE32, 0x5000, 4, 0x7007), VEC_GP, 0);
 	ck_assert_int_eq(far_jump_from(v, KCODE64, 0x5000, 4, 0x7007), EXEC_JUMP);
+}
+END_TEST
+
+/* Near calls of 32-bit and 16-bit operands take 4 bytes each; tokens have 8 and a hole below. */
+START_TEST(narrow_shadow_stacks)
+{
+	struct insn call = {.exec = x_call_rm, .opsize = 4, .len = 2, .mod = 3, .rm = RAX};
+	struct insn ret = {.exec = x_ret, .opsize = 4, .len = 1};
+	struct insn restore = {.opsize = 4, .addrsize = 4, .base = RBX, .index = REG_NONE};
+	struct insn save = {.opsize = 4};
+
+	env_prot(e, 0);
+	on(USER_TOP);
+	v->reg[RAX] = 0x5000;
+	v->reg[RBX] = TASK_TOP;
+	restore.seg = SEG_DS;
+	ck_assert_int_eq(x_call_rm(v, &call), EXEC_JUMP);
+	ck_assert_uint_eq(v->ssp, USER_TOP - 4);
+	ck_assert_uint_eq(env_peek(e, USER_TOP - 4, 4), AT_CODE + 2);
+	/* over to a shadow stack whose token says that 4 bytes above it are a hole */
+	env_poke(e, TASK_TOP, 8, TASK_TOP + 12);
+	env_poke(e, TASK_TOP + 8, 4, 0);
+	ck_assert_int_eq(x_rstorssp(v, &restore), EXEC_NEXT);
+	ck_assert_uint_eq(v->ssp, TASK_TOP);
+	ck_assert(flag_c(v));
+	ck_assert_uint_eq(at(TASK_TOP), (USER_TOP - 4) | 2);
+	env_poke(e, USER_TOP - 8, 4, ~0u);
+	ck_assert_int_eq(x_saveprevssp(v, &save), EXEC_NEXT);
+	ck_assert_uint_eq(v->ssp, TASK_TOP + 12);
+	ck_assert_uint_eq(env_peek(e, USER_TOP - 8, 4), 0);
+	ck_assert_uint_eq(at(USER_TOP - 16), USER_TOP - 4);
+	/* and back to the call */
+	v->reg[RBX] = USER_TOP - 16;
+	ck_assert_int_eq(x_rstorssp(v, &restore), EXEC_NEXT);
+	ck_assert(flag_c(v));
+	ck_assert_int_eq(x_saveprevssp(v, &save), EXEC_NEXT);
+	ck_assert_uint_eq(v->ssp, USER_TOP - 4);
+	ck_assert_int_eq(x_ret(v, &ret), EXEC_JUMP);
+	ck_assert_uint_eq(v->rip, AT_CODE + 2);
+	ck_assert_uint_eq(v->ssp, USER_TOP);
+	v->ssp = USER_TOP - 4;
+	env_push(e, 4, AT_CODE + 3);
+	ck_fault(e, x_ret(v, &ret), VEC_CP, CP_NEAR_RET);
+	ck_assert_uint_eq(v->ssp, USER_TOP - 4);
 }
 END_TEST
 
@@ -214,6 +257,7 @@ Suite *cet_far_suite(void)
 	tcase_add_test(t, task_refused);
 	tcase_add_test(t, gate_in_and_out);
 	tcase_add_test(t, high_shadow_stacks);
+	tcase_add_test(t, narrow_shadow_stacks);
 	tcase_add_test(t, no_cet_in_vm86);
 	tcase_add_test(t, ssp_across_smm);
 	suite_add_tcase(s, t);
