@@ -90,8 +90,8 @@ unsigned loader_ranges(const struct machine *m, struct ram_range out[8])
 	unsigned n = 0;
 	u64 low = m->mem.low;
 
-	out[n++] = (struct ram_range){0, 0x9fc00, true};
-	out[n++] = (struct ram_range){0x9fc00, 0x400, false};
+	out[n++] = (struct ram_range){0, LOADER_EBDA, true};
+	out[n++] = (struct ram_range){LOADER_EBDA, 0x400, false};
 	out[n++] = (struct ram_range){0xe0000, 0x20000, false};
 	if (low > 0x100000)
 		out[n++] = (struct ram_range){0x100000, low - 0x100000, true};
@@ -175,6 +175,23 @@ void loader_long64(struct machine *m, u64 entry, u64 rsi)
 	vcpu_recompute(v);
 }
 
+/*
+ * What software finds in the BIOS data area: ports of the serial lines, the segment of the extended
+ * area, KiB of conventional memory. Xen places its trampoline by the last two.
+ */
+static void write_bios_data(struct machine *m)
+{
+	static const u16 com[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+	u8 data[0x15] = {0};
+
+	for (unsigned n = 0; n < ARRAY_SIZE(com); n++)
+		if (n == 0 || m->cfg.serial[n])
+			store_le(data + 2 * n, com[n], 2);
+	store_le(data + 0x0e, LOADER_EBDA >> 4, 2);
+	store_le(data + 0x13, LOADER_EBDA >> 10, 2);
+	dma_write(&m->mem, 0x400, data, sizeof(data));
+}
+
 static bool load_kernel(struct loader *l)
 {
 	static int (*const kinds[])(struct loader *) = {boot_multiboot, boot_linux, boot_pvh};
@@ -204,6 +221,7 @@ bool boot_setup(struct machine *m, char *err, size_t errlen)
 					 .size = m->cfg.image_size};
 	else if (!loader_read(&l, "kernel", m->cfg.kernel, &l.kernel))
 		return false;
+	write_bios_data(m);
 	ok = load_kernel(&l);
 	blob_free(&l.kernel);
 	return ok;

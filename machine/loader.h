@@ -23,6 +23,8 @@ struct loader {
 
 /* Nothing is loaded below: boot descriptors lie there. */
 #define LOADER_MIN 0x2000
+/* Conventional memory ends here. */
+#define LOADER_EBDA 0x9fc00
 
 /* False with "what 'name': reason" in err. */
 bool loader_fail(struct loader *l, const char *what, const char *name, const char *reason);
