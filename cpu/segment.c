@@ -220,7 +220,11 @@ int seg_load(struct vcpu *v, unsigned seg, u16 sel)
 	return 0;
 }
 
-/* Real mode keeps the limit: programs rely on the big segments that protected mode left behind. */
+/*
+ * Real mode keeps the limit: programs rely on the big segments that protected mode left behind. CS stays
+ * a code segment, which nobody looks at before CR0.PE is set; a hypervisor that emulates the next
+ * instruction then does.
+ */
 void seg_load_real(struct vcpu *v, unsigned seg, u16 sel)
 {
 	struct seg *s = &v->seg[seg];
@@ -231,7 +235,10 @@ void seg_load_real(struct vcpu *v, unsigned seg, u16 sel)
 		s->limit = 0xffff;
 		s->ar = AR_P | AR_DPL | AR_S | AR_RW | AR_A;
 	} else {
-		s->ar = (s->ar & (AR_AVL | AR_L | AR_DB | AR_G)) | AR_P | AR_S | AR_RW | AR_A;
+		u32 code = seg == SEG_CS ? AR_CODE : 0;
+
+		s->ar = (s->ar & (AR_AVL | AR_L | AR_DB | AR_G | code)) | AR_P | AR_S | AR_RW |
+			AR_A;
 	}
 	vcpu_recompute(v);
 }

@@ -73,6 +73,10 @@ START_TEST(test_jump_limits)
 	ck_assert_int_eq(far_jump_from(e->v, 0x1234, 0x5678, 2, 0), EXEC_JUMP);
 	ck_assert_uint_eq(e->v->seg[SEG_CS].base, 0x12340);
 	ck_fault(e, far_jump_from(e->v, 0x1234, 0x10000, 4, 0), VEC_GP, 0);
+	/* a code segment of protected mode remains one, as in the BIOS after it was there */
+	e->v->seg[SEG_CS].ar = 0x9f;
+	ck_assert_int_eq(far_jump_from(e->v, 0x2000, 0, 2, 0), EXEC_JUMP);
+	ck_assert_uint_eq(e->v->seg[SEG_CS].ar, 0x9b);
 	env_free(e);
 }
 END_TEST
