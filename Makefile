@@ -2,7 +2,7 @@
 # config.mk. Out-of-tree: run configure from the other folder, then make there.
 #
 #   make [MODE=rel|dbg|asan|ubsan|cov] [CC=clang] [WERROR=1]
-#   make demo DEPTH=4 | check | check-long | bench | lint | man | install | uninstall | clean
+#   make demo DEPTH=4 | check | check-long | coverage | bench | lint | man | install | uninstall | clean
 
 SRCDIR ?= .
 -include config.mk
@@ -59,7 +59,7 @@ TEST_OBJECTS := $(TEST_SOURCES:%.c=$(BUILD)/%.o)
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@echo '  $(1)	$(patsubst $(BUILD)/%,%,$@)')
 
-.PHONY: all FORCE demo check check-long bench lint man install uninstall clean distclean \
+.PHONY: all FORCE demo check check-long coverage bench lint man install uninstall clean distclean \
 	print-sources unit format
 all: $(BUILD)/gigogne $(if $(filter $(DEFAULT_MODE),$(MODE)),gigogne)
 
@@ -152,7 +152,7 @@ unit: all $(BUILD)/unit
 CHECK_SCRIPTS := tests/lint/run.sh tests/cli/run.sh tests/checks/insn.sh tests/checks/demo.sh tests/checks/nest.sh tests/checks/dispatch.sh \
 	tests/checks/shutdown.sh \
 	tests/guest/check.sh tests/fuzz/quick.sh
-CHECK_LONG_SCRIPTS := tests/robust/badinput.sh tests/guest/check-long.sh tests/fuzz/long.sh
+CHECK_LONG_SCRIPTS := tests/robust/badinput.sh tests/guest/check-long.sh tests/fuzz/long.sh tests/fuzz/vmcs-long.sh
 CHECKS := $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit) $(addprefix $(SRCDIR)/,$(CHECK_SCRIPTS))
 CHECKS_LONG := $(CHECKS) $(addprefix $(SRCDIR)/,$(CHECK_LONG_SCRIPTS))
 TEST_ENV = SRCDIR='$(abspath $(SRCDIR))' BUILD='$(abspath $(BUILD))' \
@@ -170,6 +170,10 @@ check: all $(CHECK_PROGRAMS)
 
 check-long: all $(CHECK_PROGRAMS)
 	@$(TEST_ENV) sh $(SRCDIR)/tests/check.sh $(CHECKS_LONG)
+
+# Branch coverage of vmx/.
+coverage:
+	@$(TEST_ENV) sh $(SRCDIR)/tests/coverage.sh
 
 bench: all
 	@$(TEST_ENV) sh $(SRCDIR)/tests/bench.sh

@@ -564,7 +564,7 @@ static void release_held(struct vcpu *v, struct event *e)
 {
 	v->pending_dbg &= ~DR6_BS;
 	if (e->vector == VEC_DB && (e->type == EVENT_HW_EXC || e->type == EVENT_PRIV_SW_EXC)) {
-		e->dr6 |= v->pending_dbg;
+		e->dr6 |= v->pending_dbg & ~PENDING_DBG_ENABLED;
 		v->pending_dbg = 0;
 	}
 }

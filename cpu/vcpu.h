@@ -242,7 +242,10 @@ struct vcpu {
 	bool sipi_pending, a20_masked;
 	u8 sipi_vector;
 	u64 shadow_at;
-	u64 pending_dbg; /* debug exceptions (DR6 form) to be delivered before the next instruction */
+	/* Debug exceptions (DR6 form) to be delivered before the next instruction. A VM entry may ask
+	 * for one without a cause: PENDING_DBG_ENABLED, which is no bit of DR6. */
+#define PENDING_DBG_ENABLED BIT(12)
+	u64 pending_dbg;
 	struct event inject; /* set by VM entry: delivered before anything else */
 	u64 icount;	     /* instructions retired at the last point outside a block */
 	u64 skipped;	     /* ticks of virtual time not spent on instructions */

@@ -21,7 +21,7 @@ static u64 check_read(void *owner, u64 paddr, unsigned size)
 	return phys_read(owner, paddr, size);
 }
 
-static struct vmx_check_env check_env(struct vcpu *v)
+struct vmx_check_env vmx_check_env(struct vcpu *v)
 {
 	struct vmx_check_env env = {
 		.caps = &v->vmx.caps,
@@ -150,7 +150,7 @@ static void load_non_register(struct vcpu *v, const struct vmcs_guest *g)
 	v->nmi_blocked = nmi && !vmx_on(x, PIN_VIRTUAL_NMIS);
 	v->activity = (u8)g->activity;
 	v->pending_dbg = pending & (PENDING_ENABLED_BREAKPOINT | PENDING_BS)
-				 ? pending & (PENDING_BS | 15)
+				 ? pending & (PENDING_ENABLED_BREAKPOINT | PENDING_BS | 15)
 				 : 0;
 	v->hit_dr6 = 0;
 	v->exc.valid = false;
@@ -264,7 +264,7 @@ static int load_and_enter(struct vcpu *v, const struct vmx_controls *ctl)
 int vm_enter(struct vcpu *v)
 {
 	struct vmx_state *x = &v->vmx;
-	struct vmx_check_env env = check_env(v);
+	struct vmx_check_env env = vmx_check_env(v);
 	struct vmx_check c;
 	bool changed;
 

@@ -79,7 +79,7 @@ static u8 shadow_now(const struct vcpu *v)
 /* Debug exceptions that were pending and not yet delivered stay so across the exit. */
 static u64 saved_pending_debug(const struct vcpu *v, u8 shadow)
 {
-	u64 p = v->pending_dbg & (PENDING_BS | 15);
+	u64 p = v->pending_dbg & (PENDING_ENABLED_BREAKPOINT | PENDING_BS | 15);
 	bool held = shadow || v->activity == ACT_HLT;
 
 	if (p & 15)

@@ -26,6 +26,8 @@ int vm_exit(struct vcpu *v, const struct vm_exit *x);
 int vm_exit_insn(struct vcpu *v, const struct insn *i, u32 reason, u64 qualification);
 /* VM entry with the current VMCS: VMfail, entry failure or the guest. */
 int vm_enter(struct vcpu *v);
+/* The facts around the current VMCS that its checks look at. */
+struct vmx_check_env vmx_check_env(struct vcpu *v);
 /* VMfail; both return EXEC_NEXT. */
 int vm_fail_valid(struct vcpu *v, unsigned error);
 int vm_fail_invalid(struct vcpu *v);

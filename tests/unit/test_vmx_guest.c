@@ -422,7 +422,7 @@ START_TEST(pending_debug_exceptions)
 	fill_vmcs();
 	g->pending_debug = 0x1002;
 	enter();
-	ck_assert_uint_eq(v->pending_dbg, 2);
+	ck_assert_uint_eq(v->pending_dbg, 0x1002);
 	leave_guest();
 	ck_assert_uint_eq(g->pending_debug, 0x1002);
 	ck_assert_uint_eq(v->pending_dbg, 0);

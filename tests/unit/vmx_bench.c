@@ -34,7 +34,7 @@ void put_revision(u64 region, u32 revision)
 }
 
 /* 64-bit mode, 2-MByte page at 0, ready for VMXON. */
-static void enter_long_mode(void)
+void enter_long_mode(void)
 {
 	struct seg code = {.limit = 0xffffffff, .ar = 0xa09b, .sel = 8};
 	struct seg data = {.limit = 0xffffffff, .ar = 0xc093, .sel = 16};

@@ -43,6 +43,8 @@ extern struct vcpu *v;
 
 void vmx_bench_setup(void);
 void vmx_bench_teardown(void);
+/* Registers and modes as after setup, whatever a VM exit has made of them; VMX operation stays. */
+void enter_long_mode(void);
 void put64(u64 paddr, u64 value);
 void put_revision(u64 region, u32 revision);
 struct insn memory_insn(u64 addr, u8 reg);
