@@ -9,6 +9,9 @@
 #include "base/types.h"
 
 #define CLOCK_NEVER UINT64_MAX
+/* The processor's core crystal clock: the APIC timer counts it, CPUID leaf 15H tells its rate. As
+ * fast as the APIC timer of KVM, so that two reads of a count differ. */
+#define CORE_CRYSTAL_HZ 1000000000u
 
 struct timer {
 	struct timer *next;

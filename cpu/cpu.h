@@ -191,17 +191,13 @@ static inline void vcpu_no_retire(struct vcpu *v, u64 ticks)
 	v->pmu.gaps += ticks != 0;
 }
 
-/* Lets virtual time pass without instructions; at an instruction boundary or inside a handler. */
+/* What PAUSE takes: less than the gap that hypervisors give a loop of them. */
+#define PAUSE_TICKS 100
+/* Lets virtual time pass without instructions, out of the CPU's budget; at an instruction boundary
+ * (icount counts) or inside a handler (the budget does). */
 static inline void vcpu_charge(struct vcpu *v, u64 ticks)
 {
 	v->icount += ticks;
-	v->icount_end += ticks;
-	vcpu_no_retire(v, ticks);
-}
-
-/* The current instruction takes more ticks than one. */
-static inline void vcpu_spend(struct vcpu *v, u64 ticks)
-{
 	v->budget -= ticks;
 	vcpu_no_retire(v, ticks);
 }

@@ -2,6 +2,7 @@
  * CPUID. Feature bits come from features.def alone: a bit is shown only if its row is built and the
  * model has it. SDM volume 2, "CPUID - CPU Identification".
  */
+#include "base/clock.h"
 #include "cpu/cpu.h"
 #include "cpu/xsave.h"
 
@@ -108,8 +109,6 @@ static void leaf_d(const struct vcpu *v, u32 sub, u32 out[4])
 	}
 }
 
-#define CRYSTAL_HZ 25000000u
-
 static void basic(const struct vcpu *v, u32 leaf, u32 sub, u32 out[4])
 {
 	switch (leaf) {
@@ -154,8 +153,8 @@ static void basic(const struct vcpu *v, u32 leaf, u32 sub, u32 out[4])
 		break;
 	case 0x15:
 		out[EAX] = 1;
-		out[EBX] = TICKS_PER_NS * (1000000000u / CRYSTAL_HZ);
-		out[ECX] = CRYSTAL_HZ;
+		out[EBX] = TICKS_PER_NS * (1000000000u / CORE_CRYSTAL_HZ);
+		out[ECX] = CORE_CRYSTAL_HZ;
 		break;
 	case 0x16:
 		out[EAX] = out[EBX] = TICKS_PER_NS * 1000;

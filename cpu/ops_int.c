@@ -333,9 +333,18 @@ int x_nop(struct vcpu *v, const struct insn *i)
 	return EXEC_NEXT;
 }
 
+/* Who pauses waits for another CPU. With CPUs taking turns, it waits less if that one is next. */
 int x_pause(struct vcpu *v, const struct insn *i)
 {
-	return vmx_intercept(v, i, X_PAUSE);
+	int r = vmx_intercept(v, i, X_PAUSE);
+
+	if (r)
+		return r;
+	vcpu_charge(v, PAUSE_TICKS);
+	if (!v->others_wait)
+		return EXEC_NEXT;
+	v->leave = true;
+	return EXEC_LEAVE;
 }
 
 int x_ud(struct vcpu *v, const struct insn *i)

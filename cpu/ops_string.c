@@ -71,7 +71,7 @@ static bool bulk_ok(const struct str *s)
 /* Time passes as if 32 bytes were moved per tick; what is done one by one takes a tick each. */
 static void charge(struct vcpu *v, u64 bytes)
 {
-	vcpu_spend(v, bytes / 32);
+	vcpu_charge(v, bytes / 32);
 }
 
 static int finish(const struct str *s)
@@ -166,7 +166,7 @@ static int repeat(const struct str *s, int (*one)(const struct str *),
 				return r;
 			done = 1;
 			left--;
-			vcpu_spend(s->v, s->rep);
+			vcpu_charge(s->v, s->rep);
 		}
 		if (si)
 			advance_reg(s, RSI, done);
@@ -247,7 +247,7 @@ static int repeat_compare(const struct str *s, bool cmps)
 		if (!s->rep)
 			return EXEC_NEXT;
 		count_down(s, 1);
-		vcpu_spend(s->v, 1);
+		vcpu_charge(s->v, 1);
 		if (flag_z(s->v) != while_zero || !index_reg(s, RCX))
 			return EXEC_NEXT;
 		if (s->v->recheck || s->v->step_mode)

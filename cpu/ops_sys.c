@@ -248,6 +248,7 @@ int x_mwait(struct vcpu *v, const struct insn *i)
 	if ((u32)v->reg[RCX] & ~1u)
 		return raise_gp(v, 0);
 	v->monitor_armed = false;
+	v->leave = v->others_wait;
 	return EXEC_LEAVE;
 }
 

@@ -263,6 +263,7 @@ struct vcpu {
 	bool recheck;	   /* a wire or flag changed: look at events before the next block */
 	bool intr_waiting; /* an interrupt is pending but blocked */
 	bool leave;	   /* the host wants run to return */
+	bool others_wait;  /* other CPUs could run: a CPU that waits gives its turn to them */
 	bool step_mode;	   /* TF, breakpoints or a debugger: one instruction at a time */
 	bool debugger;	   /* a debugger wants every instruction boundary */
 	bool one_step;	   /* the next instruction alone, then events (interrupt shadow) */

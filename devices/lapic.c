@@ -52,7 +52,6 @@ enum reg {
 #define ICR_LOW_MASK 0xccfffull /* reserved: 13, 17:16, 31:20 */
 
 #define VERSION 0x15u
-#define DEFAULT_TIMER_HZ 25000000u
 #define MAX_TIMER_HZ 1000000000u
 
 /* Bits of each LVT entry that software can write. */
@@ -346,7 +345,7 @@ static u32 register_read(const struct lapic *l, unsigned reg)
 		return l->lvt[reg - REG_LVT];
 	switch (reg) {
 	case REG_ID:
-		return lapic_in_x2apic(l) ? l->id : l->id << 24;
+		return lapic_in_x2apic(l) ? l->id : (u32)l->xapic_id << 24;
 	case REG_VERSION:
 		return version(l);
 	case REG_TPR:
@@ -429,6 +428,9 @@ static void register_write(struct lapic *l, unsigned reg, u32 v)
 		return;
 	}
 	switch (reg) {
+	case REG_ID:
+		l->xapic_id = (u8)(v >> 24);
+		break;
 	case REG_TPR:
 		l->tpr = v & 0xff;
 		l->wires.intr_changed(l->wires.owner);
@@ -583,10 +585,13 @@ static enum lapic_result write_base(struct lapic *l, u64 value)
 	if ((value & ~legal) || !transition_legal(old, value))
 		return LAPIC_GP;
 	l->base = value;
-	if ((old & LAPIC_BASE_EN) && !(value & LAPIC_BASE_EN))
+	if ((old & LAPIC_BASE_EN) && !(value & LAPIC_BASE_EN)) {
 		clear_registers(l);
+		l->xapic_id = (u8)l->id;
+	}
 	if (!(old & LAPIC_BASE_EXTD) && (value & LAPIC_BASE_EXTD)) {
 		l->ldr = 0;
+		l->xapic_id = (u8)l->id;
 		l->icr &= 0xffffffff;
 	}
 	if (value != old)
@@ -659,8 +664,10 @@ void lapic_reset(struct lapic *l, bool init)
 	u64 old = l->base;
 
 	clear_registers(l);
-	if (!init)
+	if (!init) {
+		l->xapic_id = (u8)l->id;
 		l->base = LAPIC_DEFAULT_BASE | LAPIC_BASE_EN | (l->bsp ? LAPIC_BASE_BSP : 0);
+	}
 	if (l->base != old)
 		l->wires.base_changed(l->wires.owner);
 	l->wires.intr_changed(l->wires.owner);
@@ -683,7 +690,7 @@ static void lapic_init(struct device *d)
 	struct lapic *l = (struct lapic *)d;
 
 	if (!l->timer_hz)
-		l->timer_hz = DEFAULT_TIMER_HZ;
+		l->timer_hz = CORE_CRYSTAL_HZ;
 	if (l->timer_hz > MAX_TIMER_HZ)
 		l->timer_hz = MAX_TIMER_HZ;
 	if (l->phys_bits < 32 || l->phys_bits > 52)
@@ -729,27 +736,17 @@ static bool lapic_post_load(struct device *d)
 }
 
 static const struct state_field lapic_state[] = {
-	STATE_FIELD(struct lapic, base),
-	STATE_FIELD(struct lapic, tpr),
-	STATE_FIELD(struct lapic, ldr),
-	STATE_FIELD(struct lapic, dfr),
-	STATE_FIELD(struct lapic, svr),
-	STATE_ARRAY(struct lapic, isr, isr[0]),
-	STATE_ARRAY(struct lapic, tmr, tmr[0]),
-	STATE_ARRAY(struct lapic, irr, irr[0]),
-	STATE_FIELD(struct lapic, esr),
-	STATE_FIELD(struct lapic, esr_pending),
-	STATE_FIELD(struct lapic, icr),
-	STATE_ARRAY(struct lapic, lvt, lvt[0]),
-	STATE_FIELD(struct lapic, timer_initial),
-	STATE_FIELD(struct lapic, timer_divide),
-	STATE_FIELD(struct lapic, timer_first),
-	STATE_FIELD(struct lapic, timer_start),
-	STATE_FIELD(struct lapic, timer_expiries),
-	STATE_FIELD(struct lapic, tsc_deadline),
-	STATE_FIELD(struct lapic, lint),
-	STATE_FIELD(struct lapic, extint),
-	STATE_END,
+	STATE_FIELD(struct lapic, base),	 STATE_FIELD(struct lapic, xapic_id),
+	STATE_FIELD(struct lapic, tpr),		 STATE_FIELD(struct lapic, ldr),
+	STATE_FIELD(struct lapic, dfr),		 STATE_FIELD(struct lapic, svr),
+	STATE_ARRAY(struct lapic, isr, isr[0]),	 STATE_ARRAY(struct lapic, tmr, tmr[0]),
+	STATE_ARRAY(struct lapic, irr, irr[0]),	 STATE_FIELD(struct lapic, esr),
+	STATE_FIELD(struct lapic, esr_pending),	 STATE_FIELD(struct lapic, icr),
+	STATE_ARRAY(struct lapic, lvt, lvt[0]),	 STATE_FIELD(struct lapic, timer_initial),
+	STATE_FIELD(struct lapic, timer_divide), STATE_FIELD(struct lapic, timer_first),
+	STATE_FIELD(struct lapic, timer_start),	 STATE_FIELD(struct lapic, timer_expiries),
+	STATE_FIELD(struct lapic, tsc_deadline), STATE_FIELD(struct lapic, lint),
+	STATE_FIELD(struct lapic, extint),	 STATE_END,
 };
 
 const struct device_class lapic_class = {

@@ -50,19 +50,20 @@ struct lapic {
 	struct device device;
 	struct lapic_wires wires;
 	/* Configuration, before init. */
-	u32 id;	  /* x2APIC ID; its low 8 bits are the xAPIC ID */
+	u32 id;	  /* x2APIC ID; its low 8 bits are the xAPIC ID after power-up */
 	bool bsp; /* IA32_APIC_BASE.BSP after power-up */
 	bool has_x2apic;
 	bool has_tsc_deadline;
 	bool has_cmci;	       /* LVT CMCI register */
 	bool has_eoi_suppress; /* SVR bit 12 */
 	u8 phys_bits;	       /* MAXPHYADDR; 0 means 46 */
-	u32 timer_hz;	       /* input clock of the timer; 0 means 25 MHz */
+	u32 timer_hz;	       /* input clock of the timer; 0 means CORE_CRYSTAL_HZ */
 	/* Memory: the 4 KiB page at base & ~FFFh, for a machine that maps one page per CPU. */
 	struct io_region io;
 
 	/* State */
-	u64 base; /* IA32_APIC_BASE */
+	u64 base;    /* IA32_APIC_BASE */
+	u8 xapic_id; /* software can write it in xAPIC mode */
 	u32 tpr, ldr, dfr, svr;
 	u32 isr[8], tmr[8], irr[8];
 	u32 esr;	 /* as read */

@@ -39,7 +39,7 @@ static bool matches_destination(const struct lapic *l, const struct apic_message
 		return true;
 	if (m->logical)
 		return matches_logical(l, m->dest);
-	return m->dest == (lapic_in_x2apic(l) ? l->id : l->id & 0xff);
+	return m->dest == (lapic_in_x2apic(l) ? l->id : l->xapic_id);
 }
 
 bool lapic_matches(const struct lapic *l, const struct apic_message *m, const struct lapic *from)

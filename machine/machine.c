@@ -9,7 +9,7 @@
 #include "vmx/vmx.h"
 
 #define SLICE_ALONE 2000000 /* ticks between polls of the host */
-#define SLICE_SHARED 50000  /* ticks of a turn when several CPUs run */
+#define SLICE_SHARED 10000  /* ticks of a turn when several CPUs run */
 #define IDLE_POLLS 64	    /* idle skips between polls of the host */
 
 struct machine *machine_new(const struct machine_config *cfg, char *err, size_t errlen)
@@ -237,6 +237,7 @@ static void run_next(struct machine *m, const bool *is_ready, unsigned running, 
 	do
 		m->turn = (m->turn + 1) % m->cfg.cpus;
 	while (!is_ready[m->turn]);
+	m->cpu[m->turn]->v.others_wait = running > 1;
 	m->ticks += turn(m, &m->cpu[m->turn]->v, bounded_slice(m, running, to_timer));
 }
 

@@ -33,7 +33,7 @@ static const struct intercept_row intercept_rows[VMX_INTERCEPTS] = {
 static bool pause_loops(struct vcpu *v)
 {
 	struct vmx_state *x = &v->vmx;
-	u64 now = vcpu_tsc(v);
+	u64 now = vcpu_icount(v); /* the CPU's own time, not that of the others' turns */
 
 	if (!vmx_on(x, PROC2_PAUSE_LOOP_EXITING) || v->cpl)
 		return false;

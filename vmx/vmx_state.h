@@ -54,7 +54,7 @@ struct vmx_state {
 	bool event_delivered;	 /* an event was delivered since the last look at the MTF */
 	u64 timer_start;	 /* ticks >> rate when the timer was loaded */
 	u64 mtf_icount;		 /* when the monitor trap flag was last looked at */
-	u64 ple_first, ple_last; /* PAUSE-loop exiting: TSC of the loop's first and last PAUSE */
+	u64 ple_first, ple_last; /* PAUSE-loop exiting: icount of the loop's first and last PAUSE */
 
 	/* --- the shadow VMCS that the link pointer names, while one is used --- */
 	bool shadow_cached, shadow_dirty, shadow_launched;

@@ -8,7 +8,6 @@
 
 #define CPUS 3
 #define IOAPIC_BASE 0xfec00000ull
-#define CRYSTAL 25000000ull
 #define TSC_HZ 2000000000ull
 
 struct cpu {
@@ -276,18 +275,18 @@ START_TEST(test_lapic_timer_one_shot)
 	enable_all(m);
 	m->bench.now = 12345;
 	wr(m, 0, 0x320, 0x40);
-	wr(m, 0, 0x3e0, 0xb);  /* by 1 */
-	wr(m, 0, 0x380, 1000); /* 40 us */
-	ck_assert_uint_eq(rd(m, 0, 0x390), 1000);
+	wr(m, 0, 0x3e0, 0xb);	/* by 1 */
+	wr(m, 0, 0x380, 40000); /* 40 us */
+	ck_assert_uint_eq(rd(m, 0, 0x390), 40000);
 	bench_run(&m->bench, 20 * US);
-	ck_assert_uint_eq(rd(m, 0, 0x390), 500);
+	ck_assert_uint_eq(rd(m, 0, 0x390), 20000);
 	wr(m, 0, 0x3e0, 0x0); /* by 2: the rest takes twice as long */
 	bench_run(&m->bench, 40 * US - 1);
 	ck_assert_int_eq(lapic_pending(&m->lapic[0]), -1);
 	bench_run(&m->bench, 1);
 	ck_assert_int_eq(lapic_acknowledge(&m->lapic[0]), 0x40);
 	ck_assert_uint_eq(rd(m, 0, 0x390), 0);
-	ck_assert_uint_eq(rd(m, 0, 0x380), 1000);
+	ck_assert_uint_eq(rd(m, 0, 0x380), 40000);
 	bench_run(&m->bench, SECOND);
 	ck_assert_int_eq(lapic_pending(&m->lapic[0]), -1);
 	wr(m, 0, 0x380, 100);
@@ -299,7 +298,7 @@ START_TEST(test_lapic_timer_one_shot)
 
 		wr(m, 0, 0x3e0, d);
 		wr(m, 0, 0x380, 10);
-		ck_assert_uint_eq(clock_next(&m->bench.clock) - start, 10 * by[d] * 40);
+		ck_assert_uint_eq(clock_next(&m->bench.clock) - start, 10 * by[d]);
 	}
 	free(m);
 }
@@ -565,6 +564,34 @@ START_TEST(test_lapic_ipis)
 	ck_assert_ptr_eq(lapic_arbitrate(m->all, CPUS, &lowest, NULL), &m->lapic[0]);
 	ck_assert(lapic_bus_send(m->all, CPUS, &lowest, NULL));
 	ck_assert_int_eq(lapic_pending(&m->lapic[0]), 0x61);
+	free(m);
+}
+END_TEST
+
+/* Two local APICs may be given one ID; both take what is sent to it. */
+START_TEST(test_lapic_written_id)
+{
+	struct machine *m = setup();
+	struct lapic *l = &m->lapic[2];
+
+	enable_all(m);
+	wr(m, 1, 0x20, 0x5a000000);
+	wr(m, 2, 0x20, 0x5affffff);
+	ck_assert_uint_eq(rd(m, 2, 0x20), 0x5a000000);
+	wr(m, 0, 0x310, 0x5a000000);
+	wr(m, 0, 0x300, 0x51);
+	ck_assert_int_eq(lapic_pending(&m->lapic[0]), -1);
+	ck_assert_int_eq(lapic_pending(&m->lapic[1]), 0x51);
+	ck_assert_int_eq(lapic_pending(l), 0x51);
+	lapic_reset(l, true); /* INIT keeps it */
+	ck_assert_uint_eq(rd(m, 2, 0x20), 0x5a000000);
+	to_x2apic(m, 2);
+	ck_assert_int_eq(lapic_msr_write(l, 0x802, 0x5a), LAPIC_GP);
+	ck_assert_int_eq(lapic_msr_write(l, 0x1b, 0xfee00000), LAPIC_OK);
+	ck_assert_int_eq(lapic_msr_write(l, 0x1b, 0xfee00800), LAPIC_OK);
+	ck_assert_uint_eq(rd(m, 2, 0x20), 2u << 24);
+	lapic_reset(&m->lapic[1], false);
+	ck_assert_uint_eq(rd(m, 1, 0x20), 1u << 24);
 	free(m);
 }
 END_TEST
@@ -837,6 +864,7 @@ Suite *chips_apic_suite(void)
 	tcase_add_test(t, test_lapic_x2apic_registers);
 	tcase_add_test(t, test_lapic_destinations);
 	tcase_add_test(t, test_lapic_ipis);
+	tcase_add_test(t, test_lapic_written_id);
 	tcase_add_test(t, test_lapic_lint);
 	tcase_add_test(t, test_lapic_cmci);
 	tcase_add_test(t, test_lapic_state);

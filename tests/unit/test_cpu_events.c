@@ -236,6 +236,57 @@ START_TEST(test_outsb)
 }
 END_TEST
 
+static struct block_cache *run_in_blocks(struct run *r)
+{
+	r->v->blocks = blocks_new(r->v->mem);
+	ck_assert_ptr_nonnull(r->v->blocks);
+	blocks_add_vcpu(r->v->blocks, r->v);
+	r->v->debugger = false;
+	vcpu_recompute(r->v);
+	return r->v->blocks;
+}
+
+/* PAUSE takes time, in blocks and stepped; it ends the turn only if there is somebody to pass it to. */
+START_TEST(test_pause_passes_the_turn)
+{
+	static const u8 code[] = {0xf3, 0x90, 0xf3, 0x90, 0x90, 0xf4};
+
+	for (unsigned step = 0; step < 2; step++) {
+		struct run r = run_new(code, sizeof(code));
+		struct block_cache *blocks = step ? NULL : run_in_blocks(&r);
+		u64 start = r.v->icount, ticks;
+
+		r.v->others_wait = true;
+		vcpu_run(r.v, 1000);
+		ck_assert_uint_eq(r.v->rip, AT_CODE + 2);
+		ticks = r.v->icount - start;
+		ck_assert_uint_ge(ticks, 40);
+		r.v->others_wait = false;
+		vcpu_run(r.v, 1000);
+		ck_assert_uint_eq(r.v->rip, AT_CODE + 6);
+		ck_assert_uint_eq(r.v->icount - start, 2 * ticks + 2);
+		if (blocks)
+			blocks_free(blocks);
+		run_free(&r);
+	}
+}
+END_TEST
+
+/* ... and comes out of the turn it is in. */
+START_TEST(test_pause_uses_the_turn_up)
+{
+	struct run r = run_new((const u8[]){0xf3, 0x90, 0xeb, 0xfc}, 4);
+	struct block_cache *blocks = run_in_blocks(&r);
+	u64 start = r.v->icount;
+
+	vcpu_run(r.v, 10000);
+	ck_assert_uint_ge(r.v->icount - start, 10000);
+	ck_assert_uint_le(r.v->icount - start, 10500);
+	blocks_free(blocks);
+	run_free(&r);
+}
+END_TEST
+
 Suite *cpu_events_suite(void)
 {
 	Suite *s = suite_create("cpu_events");
@@ -251,6 +302,8 @@ Suite *cpu_events_suite(void)
 	tcase_add_test(t, test_step_syscall);
 	tcase_add_test(t, test_branch_step);
 	tcase_add_test(t, test_outsb);
+	tcase_add_test(t, test_pause_passes_the_turn);
+	tcase_add_test(t, test_pause_uses_the_turn_up);
 	suite_add_tcase(s, t);
 	return s;
 }
