@@ -158,9 +158,18 @@ static void ram_written(struct vcpu *v, u64 paddr, const u8 *host, unsigned n)
 		v->mem->code_written(v->mem->code_owner, paddr, n);
 }
 
+/* Code that is written as it was needs no new translation. */
+static bool code_unchanged(struct vcpu *v, const struct piece *p, unsigned n, u64 value)
+{
+	return p->paddr != ~0ull && *physmem_flags(v->mem, p->host) & PAGE_CODE &&
+	       load_le(p->host, n) == (value & size_mask(n));
+}
+
 static void piece_write(struct vcpu *v, const struct piece *p, unsigned n, u64 value)
 {
 	if (p->host) {
+		if (code_unchanged(v, p, n, value))
+			return;
 		store_le(p->host, value, n);
 		ram_written(v, p->paddr, p->host, n);
 	} else {

@@ -187,6 +187,15 @@ static int fetch_insn(struct vcpu *v, struct insn *i)
 
 static void log_insn(struct vcpu *v, const struct insn *i);
 
+static int exec_fetched(struct vcpu *v, const struct insn *i)
+{
+	int r = exec_checked(v, i);
+
+	if (r == EXEC_NEXT || r == EXEC_LEAVE || r == EXEC_STOP)
+		v->rip = (v->rip + i->len) & v->lin_mask;
+	return r;
+}
+
 /* Decodes the instruction at rip and runs it by its exec function. */
 static int fetch_exec(struct vcpu *v, struct insn *i)
 {
@@ -196,17 +205,24 @@ static int fetch_exec(struct vcpu *v, struct insn *i)
 		return r;
 	if (log_on(v->log, LOG_insn))
 		log_insn(v, i);
-	r = exec_checked(v, i);
-	if (r == EXEC_NEXT || r == EXEC_LEAVE || r == EXEC_STOP)
-		v->rip = (v->rip + i->len) & v->lin_mask;
-	return r;
+	return exec_fetched(v, i);
 }
 
-static ATTR_NOINLINE int exec_one(struct vcpu *v)
+/* The instruction at rip, which is o's. Where its decoded form is kept depends on rip only. */
+static ATTR_NOINLINE int exec_one(struct vcpu *v, const struct op *o)
 {
-	struct insn i;
+	struct slow_insn *s = &v->slow[(v->rip ^ v->rip >> 6) % SLOW_INSNS];
+	int r = 0;
 
-	return fetch_exec(v, &i);
+	if (s->op != o || s->epoch != blocks_epoch(v->blocks)) {
+		s->op = NULL;
+		r = fetch_insn(v, &s->insn);
+		if (r)
+			return r;
+		s->op = o;
+		s->epoch = blocks_epoch(v->blocks);
+	}
+	return exec_fetched(v, &s->insn);
 }
 
 /* The generic form of a fast instruction. Goes on behind it if that is its block's next op. */
@@ -217,7 +233,7 @@ HANDLER(op_slow_exec)
 	c->rip = c->ripbase + o->pgoff;
 	c->budget = (u64)budget;
 	c->cur_left = o->left;
-	r = exec_one(c);
+	r = exec_one(c, o);
 	if (r == EXEC_NEXT && !c->recheck && c->rip == ((c->ripbase + o[1].pgoff) & c->lin_mask)) {
 		tlb = c->table;
 		budget = (s64)c->budget;

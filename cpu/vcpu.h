@@ -202,6 +202,15 @@ struct x87 {
 struct op;
 struct block;
 
+/* The decoded form of an op with a specialised handler that could not do it. Ops stay what they are
+ * until the block cache starts anew (epoch). */
+struct slow_insn {
+	const struct op *op;
+	u64 epoch;
+	struct insn insn;
+};
+#define SLOW_INSNS 64
+
 struct vcpu {
 	/* --- arch, hot: byte offsets 0-255 --- */
 	u64 reg[16];
@@ -286,6 +295,7 @@ struct vcpu {
 	struct tlb_table *table; /* current way's TLB table */
 	struct walk_env walk;
 	struct tlb tlb;
+	struct slow_insn slow[SLOW_INSNS];
 
 	/* --- fixed --- */
 	unsigned id;

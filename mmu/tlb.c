@@ -79,7 +79,27 @@ static bool goes(const struct victim *w, u64 tag, u8 info)
 	return !w->one || ((tag ^ w->laddr) & region_mask(info)) == 0;
 }
 
-static void sweep(struct tlb_entry *e, u8 *info, u16 *used, u16 *n, const struct victim *w)
+static u64 region_bit(u64 laddr, unsigned shift)
+{
+	return 1ull << ((laddr >> shift) * 0x9e3779b97f4a7c15ull >> 58);
+}
+
+static void note_large(struct tlb_table *t, u64 laddr, u8 info)
+{
+	if (info & TLB_LARGE_2M)
+		t->large_2m |= region_bit(laddr, 21);
+	if (info & TLB_LARGE_1G)
+		t->large_1g |= region_bit(laddr, 30);
+}
+
+/* A large page that covers laddr may have entries at other addresses too. */
+static bool may_be_large(const struct tlb_table *t, u64 laddr)
+{
+	return t->large_2m & region_bit(laddr, 21) || t->large_1g & region_bit(laddr, 30);
+}
+
+static void sweep(struct tlb_table *t, struct tlb_entry *e, u8 *info, u16 *used, u16 *n,
+		  const struct victim *w)
 {
 	unsigned kept = 0;
 
@@ -91,6 +111,7 @@ static void sweep(struct tlb_entry *e, u8 *info, u16 *used, u16 *n, const struct
 			info[s] = 0;
 		} else {
 			used[kept++] = (u16)s;
+			note_large(t, e[s].tag, info[s]);
 		}
 	}
 	*n = (u16)kept;
@@ -108,6 +129,7 @@ static void isweep(struct tlb_table *t, const struct victim *w)
 			t->it_info[s] = 0;
 		} else {
 			t->it_used[kept++] = (u16)s;
+			note_large(t, t->it[s].tag, t->it_info[s]);
 		}
 	}
 	t->it_n = (u16)kept;
@@ -117,8 +139,9 @@ static void flush_table(struct tlb_table *t, const struct victim *w)
 {
 	if (!t)
 		return;
-	sweep(t->ld, t->ld_info, t->ld_used, &t->ld_n, w);
-	sweep(t->st, t->st_info, t->st_used, &t->st_n, w);
+	t->large_2m = t->large_1g = 0; /* as those say that stay */
+	sweep(t, t->ld, t->ld_info, t->ld_used, &t->ld_n, w);
+	sweep(t, t->st, t->st_info, t->st_used, &t->st_n, w);
 	isweep(t, w);
 }
 
@@ -144,7 +167,7 @@ static void flush_ctx(struct tlb_ctx *c, const struct victim *w)
 	for (unsigned i = 0; i < TLB_WAYS; i++) {
 		if (!c->way[i])
 			continue;
-		if (w->one && !c->way[i]->has_large)
+		if (w->one && !may_be_large(c->way[i], w->laddr))
 			flush_small(c->way[i], w);
 		else
 			flush_table(c->way[i], w);
@@ -210,13 +233,13 @@ static void fill(struct tlb_entry *e, u8 *info, u16 *used, u16 *n, u64 laddr, co
 
 void tlb_fill_load(struct tlb_table *t, u64 laddr, const u8 *host_page, u8 info)
 {
-	t->has_large |= (info & (TLB_LARGE_2M | TLB_LARGE_1G)) != 0;
+	note_large(t, laddr, info);
 	fill(t->ld, t->ld_info, t->ld_used, &t->ld_n, laddr, host_page, info);
 }
 
 void tlb_fill_store(struct tlb_table *t, u64 laddr, u8 *host_page, u8 info)
 {
-	t->has_large |= (info & (TLB_LARGE_2M | TLB_LARGE_1G)) != 0;
+	note_large(t, laddr, info);
 	fill(t->st, t->st_info, t->st_used, &t->st_n, laddr, host_page, info);
 }
 
@@ -224,7 +247,7 @@ void tlb_fill_fetch(struct tlb_table *t, u64 laddr, u64 paddr, u8 info)
 {
 	unsigned s = islot_of(laddr);
 
-	t->has_large |= (info & (TLB_LARGE_2M | TLB_LARGE_1G)) != 0;
+	note_large(t, laddr, info);
 	if (!t->it_info[s])
 		t->it_used[t->it_n++] = (u16)s;
 	t->it_info[s] = info | TLB_USED;

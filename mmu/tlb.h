@@ -53,7 +53,7 @@ struct tlb_table {
 	u8 ld_info[TLB_SIZE], st_info[TLB_SIZE], it_info[ITLB_SIZE];
 	u16 ld_used[TLB_SIZE], st_used[TLB_SIZE], it_used[ITLB_SIZE]; /* slots filled */
 	u16 ld_n, st_n, it_n;
-	bool has_large;
+	u64 large_2m, large_1g; /* regions with entries of large pages, as bits of a hash */
 };
 
 enum tlb_way {

@@ -236,11 +236,21 @@ START_TEST(test_outsb)
 }
 END_TEST
 
+static void on_code_written(void *owner, u64 paddr, u64 len)
+{
+	struct vcpu *v = owner;
+
+	if (blocks_written(v->blocks, paddr, len))
+		v->recheck = true;
+}
+
 static struct block_cache *run_in_blocks(struct run *r)
 {
 	r->v->blocks = blocks_new(r->v->mem);
 	ck_assert_ptr_nonnull(r->v->blocks);
 	blocks_add_vcpu(r->v->blocks, r->v);
+	r->v->mem->code_written = on_code_written;
+	r->v->mem->code_owner = r->v;
 	r->v->debugger = false;
 	vcpu_recompute(r->v);
 	return r->v->blocks;
@@ -287,6 +297,30 @@ START_TEST(test_pause_uses_the_turn_up)
 }
 END_TEST
 
+/* MOV AL, 1; HLT, and what writes that 1 again or a 2 in its place and goes there. */
+START_TEST(test_written_code)
+{
+	static const u8 code[] = {0xb0, 1,    0xf4, 0xc6, 0x05, 0xf7, 0xff, 0xff, 0xff, 1,   0xeb,
+				  0xf4, 0xc6, 0x05, 0xee, 0xff, 0xff, 0xff, 2,	  0xeb, 0xeb};
+	static const struct {
+		u8 from, al;
+	} runs[] = {{0, 1}, {3, 1}, {12, 2}, {12, 2}, {3, 1}, {0, 1}};
+	struct run r = run_new(code, sizeof(code));
+	struct block_cache *blocks = run_in_blocks(&r);
+
+	for (unsigned n = 0; n < ARRAY_SIZE(runs); n++) {
+		r.v->rip = AT_CODE + runs[n].from;
+		r.v->reg[RAX] = 0;
+		r.v->activity = ACT_ACTIVE;
+		vcpu_run(r.v, 100);
+		ck_assert_uint_eq(r.v->rip, AT_CODE + 3);
+		ck_assert_uint_eq(r.v->reg[RAX], runs[n].al);
+	}
+	blocks_free(blocks);
+	run_free(&r);
+}
+END_TEST
+
 Suite *cpu_events_suite(void)
 {
 	Suite *s = suite_create("cpu_events");
@@ -304,6 +338,7 @@ Suite *cpu_events_suite(void)
 	tcase_add_test(t, test_outsb);
 	tcase_add_test(t, test_pause_passes_the_turn);
 	tcase_add_test(t, test_pause_uses_the_turn_up);
+	tcase_add_test(t, test_written_code);
 	suite_add_tcase(s, t);
 	return s;
 }

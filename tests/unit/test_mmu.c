@@ -398,6 +398,17 @@ START_TEST(invalidations)
 	fill(0x400000, TLB_LARGE_2M);
 	tlb_flush_laddr(&tlb, 0, 0, 1, 0x2a5000, true);
 	ck_assert(!hit(0x200000) && !hit(0x3ff000) && hit(0x400000));
+	/* ... of each of many large pages, and of no other */
+	for (u64 shift = 21; shift <= 30; shift += 9) {
+		for (u64 n = 16; n < 116; n++)
+			fill(n << shift | n << 12, shift == 21 ? TLB_LARGE_2M : TLB_LARGE_1G);
+		for (u64 n = 16; n < 116; n++) {
+			tlb_flush_laddr(&tlb, 0, 0, 1, n << shift | 0x1ff123, true);
+			ck_assert(!hit(n << shift | n << 12));
+			ck_assert(n == 115 || hit((n + 1) << shift | (n + 1) << 12));
+		}
+	}
+	fill(0x400000, TLB_LARGE_2M);
 	/* VPIDs and EPTPs: only what was named */
 	tlb_switch(&tlb, 7, eptp, 0, 0, 0);
 	fill(0x9000, 0);
