@@ -49,6 +49,18 @@ static int before_io(struct vcpu *v, const struct insn *i, u16 port, unsigned si
 	return r ? r : vmx_intercept_io(v, i, port, size, flags, 0);
 }
 
+static u64 port_read(struct vcpu *v, u16 port, unsigned size)
+{
+	vcpu_charge(v, PORT_TICKS);
+	return bus_read(v->pio, port, size);
+}
+
+static void port_write(struct vcpu *v, u16 port, unsigned size, u64 value)
+{
+	vcpu_charge(v, PORT_TICKS);
+	bus_write(v->pio, port, value, size);
+}
+
 int x_in(struct vcpu *v, const struct insn *i)
 {
 	unsigned size = io_size(i);
@@ -56,7 +68,7 @@ int x_in(struct vcpu *v, const struct insn *i)
 	int r = before_io(v, i, port, size, true);
 
 	if (!r)
-		reg_write(v, i, RAX, size, bus_read(v->pio, port, size));
+		reg_write(v, i, RAX, size, port_read(v, port, size));
 	return r;
 }
 
@@ -67,7 +79,7 @@ int x_out(struct vcpu *v, const struct insn *i)
 	int r = before_io(v, i, port, size, false);
 
 	if (!r)
-		bus_write(v->pio, port, reg_read(v, i, RAX, size), size);
+		port_write(v, port, size, reg_read(v, i, RAX, size));
 	return r;
 }
 
@@ -77,7 +89,7 @@ static int one_ins(struct vcpu *v, u16 port, unsigned size, u64 amask)
 	int r = mem_probe_write(v, SEG_ES, off,
 				size); /* the port is read only if the store works */
 
-	return r ? r : mem_write(v, SEG_ES, off, size, bus_read(v->pio, port, size));
+	return r ? r : mem_write(v, SEG_ES, off, size, port_read(v, port, size));
 }
 
 static int one_outs(struct vcpu *v, const struct insn *i, u16 port, unsigned size, u64 amask)
@@ -86,7 +98,7 @@ static int one_outs(struct vcpu *v, const struct insn *i, u16 port, unsigned siz
 	int r = mem_read(v, i->seg, v->reg[RSI] & amask, size, &value);
 
 	if (!r)
-		bus_write(v->pio, port, value, size);
+		port_write(v, port, size, value);
 	return r;
 }
 
