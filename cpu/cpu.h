@@ -195,6 +195,7 @@ static inline void vcpu_no_retire(struct vcpu *v, u64 ticks)
 #define PAUSE_TICKS 100
 #define PORT_TICKS 1000 /* an access to a port, as on the bus that is behind most of them */
 #define CPUID_TICKS 100 /* CPUID waits for all before it */
+
 /* Lets virtual time pass without instructions, out of the CPU's budget; at an instruction boundary
  * (icount counts) or inside a handler (the budget does). */
 static inline void vcpu_charge(struct vcpu *v, u64 ticks)

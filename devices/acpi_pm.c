@@ -1,14 +1,15 @@
 /*
  * ACPI fixed hardware. ACPI specification, "Fixed Hardware Features" and "Fixed Hardware Register
  * Descriptions"; register places as in the 82371AB (PIIX4) datasheet. Left out: sleeping states
- * other than soft off (the sleep callback decides), processor power states, RTC wake-up, SMI
- * events.
+ * other than S3 and soft off (the sleep callback decides), processor power states, SMI events.
  */
 #include "base/bits.h"
 #include "devices/acpi_pm.h"
 
 #define TMR_STS 0x0001u
 #define PWRBTN_STS 0x0100u
+#define RTC_STS 0x0400u
+#define WAK_STS 0x8000u
 #define STATUS_BITS 0x8531u /* WAK, RTC, PWRBTN, GBL, BM, TMR */
 #define ENABLE_BITS 0x0521u /* RTC, PWRBTN, GBL, TMR */
 #define SCI_EN 0x0001u
@@ -71,6 +72,33 @@ void acpi_pm_power_button(struct acpi_pm *p)
 	update(p);
 }
 
+void acpi_pm_set_rtc(struct acpi_pm *p, bool level)
+{
+	if (level && !p->rtc_level)
+		p->pm1_status |= RTC_STS;
+	p->rtc_level = level;
+	update(p);
+}
+
+void acpi_pm_suspend(struct acpi_pm *p)
+{
+	p->pm1_control &= (u16)~SCI_EN;
+	update(p);
+}
+
+/* The power button does so unasked. */
+bool acpi_pm_wakes(const struct acpi_pm *p)
+{
+	return p->pm1_status & PWRBTN_STS || p->pm1_status & p->pm1_enable & RTC_STS ||
+	       p->gpe_status & p->gpe_enable;
+}
+
+void acpi_pm_resume(struct acpi_pm *p)
+{
+	p->pm1_status |= WAK_STS;
+	update(p);
+}
+
 void acpi_pm_set_gpe(void *acpi_pm, unsigned n, bool level)
 {
 	struct acpi_pm *p = acpi_pm;
@@ -88,7 +116,7 @@ static void write_control(struct acpi_pm *p, u16 v)
 	p->pm1_control = v & CONTROL_BITS;
 	if (!(v & SLP_EN))
 		return;
-	if (slp_typ != ACPI_PM_SLP_TYP_S5)
+	if (slp_typ != ACPI_PM_SLP_TYP_S5 && slp_typ != ACPI_PM_SLP_TYP_S3)
 		LOG(p->device.env.log, unimplemented, "%s: sleep type %u", p->device.id, slp_typ);
 	if (p->sleep)
 		p->sleep(p->sleep_owner, slp_typ);
@@ -248,18 +276,24 @@ static bool acpi_pm_post_load(struct device *d)
 
 	if (p->pm1_status & ~STATUS_BITS || p->pm1_enable & ~ENABLE_BITS ||
 	    p->pm1_control & ~CONTROL_BITS || p->toggle % TIMER_HALF || !p->toggle ||
-	    p->toggle > (timer_ticks(p) / TIMER_HALF + 1) * TIMER_HALF)
+	    p->rtc_level > 1 || p->toggle > (timer_ticks(p) / TIMER_HALF + 1) * TIMER_HALF)
 		return false;
 	update(p);
 	return true;
 }
 
 static const struct state_field acpi_pm_state[] = {
-	STATE_FIELD(struct acpi_pm, pm1_status),  STATE_FIELD(struct acpi_pm, pm1_enable),
-	STATE_FIELD(struct acpi_pm, pm1_control), STATE_FIELD(struct acpi_pm, gpe_status),
-	STATE_FIELD(struct acpi_pm, gpe_enable),  STATE_FIELD(struct acpi_pm, gpe_level),
-	STATE_FIELD(struct acpi_pm, apm_control), STATE_FIELD(struct acpi_pm, apm_status),
-	STATE_FIELD(struct acpi_pm, toggle),	  STATE_END,
+	STATE_FIELD(struct acpi_pm, pm1_status),
+	STATE_FIELD(struct acpi_pm, pm1_enable),
+	STATE_FIELD(struct acpi_pm, pm1_control),
+	STATE_FIELD(struct acpi_pm, gpe_status),
+	STATE_FIELD(struct acpi_pm, gpe_enable),
+	STATE_FIELD(struct acpi_pm, gpe_level),
+	STATE_FIELD(struct acpi_pm, apm_control),
+	STATE_FIELD(struct acpi_pm, apm_status),
+	STATE_FIELD(struct acpi_pm, rtc_level),
+	STATE_FIELD(struct acpi_pm, toggle),
+	STATE_END,
 };
 
 const struct device_class acpi_pm_class = {

@@ -223,9 +223,12 @@ static void pci_root(struct machine *m, struct buf *t)
 
 static void dsdt_body(struct machine *m, struct buf *t)
 {
+	static const u8 s3[] = {AML_PACKAGE, 6, 4, AML_ONE, AML_ONE, AML_ZERO, AML_ZERO};
 	static const u8 s5[] = {AML_PACKAGE, 6, 4, AML_ZERO, AML_ZERO, AML_ZERO, AML_ZERO};
 	struct buf sb = {.n = 0};
 
+	aml_name(t, "_S3_");
+	put_bytes(t, s3, sizeof(s3));
 	aml_name(t, "_S5_");
 	put_bytes(t, s5, sizeof(s5));
 	pci_root(m, &sb);
@@ -407,7 +410,7 @@ static u64 rsdp(struct machine *m, u64 *at, u64 xsdt)
 u64 acpi_build(struct machine *m)
 {
 	struct buf t;
-	u64 at = ACPI_AREA + 64, facs, dsdt, table[3], xsdt;
+	u64 at = ACPI_FACS, facs, dsdt, table[3], xsdt;
 
 	t.n = 0;
 	put_text(&t, "FACS", 4);

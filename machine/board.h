@@ -68,6 +68,7 @@ struct machine {
 	u64 next_hash;
 	int exit_code;
 	bool stopping, reset_wanted, panic_seen;
+	bool sleep_wanted, asleep; /* S3: asked for, entered */
 	unsigned panic_match;
 	u64 random_state;
 
@@ -111,11 +112,18 @@ static inline u64 machine_ticks(const struct machine *m)
 /* board_pc.c */
 bool board_build(struct machine *m, char *err, size_t errlen);
 void board_reset(struct machine *m);
+/* S3: everything but RAM, the RTC and the power management registers loses its state; then firmware
+ * makes the board as board_reset leaves it. */
+void board_suspend(struct machine *m);
+void board_resume(struct machine *m);
 void board_free(struct machine *m);
 /* acpi.c: writes the tables into RAM below 1 MiB; returns the RSDP's address. */
 u64 acpi_build(struct machine *m);
 #define ACPI_AREA 0xe0000u
+#define ACPI_FACS (ACPI_AREA + 64)
 #define ACPI_AREA_END 0x100000u
+/* sleep.c: enters S3, and leaves it when something wakes the machine. */
+void sleep_step(struct machine *m);
 /* boot.c: loads the kernel and sets up CPU 0. err as in machine_new. */
 bool boot_setup(struct machine *m, char *err, size_t errlen);
 

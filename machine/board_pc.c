@@ -88,10 +88,21 @@ static void legacy_irq(void *owner, unsigned n, bool level)
 		isa_irq(m, n, level);
 }
 
+static void rtc_irq(void *owner, unsigned n, bool level)
+{
+	struct machine *m = owner;
+
+	legacy_irq(m, n, level);
+	acpi_pm_set_rtc(&m->pm, level);
+}
+
 static struct irq_line irq_to(struct machine *m, unsigned n)
 {
-	return (struct irq_line){
-		.set = n == 0 || n == 8 ? legacy_irq : isa_irq, .owner = m, .n = n};
+	return (struct irq_line){.set = n == 0	 ? legacy_irq
+					: n == 8 ? rtc_irq
+						 : isa_irq,
+				 .owner = m,
+				 .n = n};
 }
 
 static struct irq_line pin_to(struct machine *m, unsigned pin)
@@ -309,12 +320,15 @@ static void sleep_request(void *owner, unsigned type)
 {
 	struct machine *m = owner;
 
-	if (type != ACPI_PM_SLP_TYP_S5) {
-		LOG(m->log, unimplemented, "ACPI sleep type %u", type);
-		return;
-	}
-	if (!m->cfg.no_shutdown)
+	if (type == ACPI_PM_SLP_TYP_S3) {
+		m->sleep_wanted = true;
+		if (m->cur) {
+			m->cur->leave = true;
+			m->cur->recheck = true;
+		}
+	} else if (type == ACPI_PM_SLP_TYP_S5 && !m->cfg.no_shutdown) {
 		machine_stop(m, EXIT_OK);
+	}
 }
 
 static void request_reset(struct machine *m)
@@ -720,23 +734,49 @@ static void firmware_legacy(struct machine *m)
 		bus_write(&m->pio, writes[n].port, writes[n].value, 1);
 }
 
-void board_reset(struct machine *m)
+static void reset_chips(struct machine *m, bool asleep)
+{
+	for (unsigned n = 0; n < m->devices; n++) {
+		struct device *d = m->device[n];
+
+		if (!asleep || (d != &m->rtc.device && d != &m->pm.device))
+			d->cls->reset(d);
+	}
+	for (unsigned n = 0; n < m->cfg.cpus; n++)
+		vcpu_reset(&m->cpu[n]->v, false);
+}
+
+static void firmware(struct machine *m)
 {
 	struct pci_window w = {.mem_base = PCI_MEM_BASE,
 			       .mem_end = PCI_MEM_END,
 			       .io_base = 0xc000,
 			       .io_end = 0xff00};
 
-	for (unsigned n = 0; n < m->devices; n++)
-		m->device[n]->cls->reset(m->device[n]);
-	for (unsigned n = 0; n < m->cfg.cpus; n++) {
-		vcpu_reset(&m->cpu[n]->v, false);
+	for (unsigned n = 0; n < m->cfg.cpus; n++)
 		firmware_cpu(m, &m->cpu[n]->v);
-	}
 	firmware_legacy(m);
 	lapic_set_virtual_wire(&m->cpu[0]->lapic);
 	memcpy(w.irq, pirq_irq, sizeof(w.irq));
 	piix3_set_routes(&m->piix3, pirq_irq);
 	pci_assign_resources(&m->pci, &w);
 	m->panic_match = 0;
+}
+
+void board_reset(struct machine *m)
+{
+	reset_chips(m, false);
+	firmware(m);
+}
+
+void board_suspend(struct machine *m)
+{
+	acpi_pm_suspend(&m->pm);
+	reset_chips(m, true);
+}
+
+void board_resume(struct machine *m)
+{
+	firmware(m);
+	acpi_pm_resume(&m->pm);
 }

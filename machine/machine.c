@@ -257,7 +257,7 @@ static void do_reset(struct machine *m)
 {
 	char err[256];
 
-	m->reset_wanted = false;
+	m->reset_wanted = m->sleep_wanted = m->asleep = false;
 	if (m->stopping)
 		return;
 	if (m->cfg.no_reboot) {
@@ -285,8 +285,9 @@ int machine_run(struct machine *m)
 		u64 to_timer;
 
 		clock_run(&m->clock);
+		sleep_step(m);
 		for (unsigned n = 0; n < m->cfg.cpus; n++)
-			running += is_ready[n] = ready(m, &m->cpu[n]->v);
+			running += is_ready[n] = !m->asleep && ready(m, &m->cpu[n]->v);
 		to_timer = ticks_to_timer(m);
 		if (running)
 			run_next(m, is_ready, running, to_timer);

@@ -194,6 +194,37 @@ START_TEST(test_pm_sleep)
 }
 END_TEST
 
+/* S3 is left for the RTC's interrupt if PM1_EN says so, and for the power button; the registers stay. */
+START_TEST(test_pm_wake)
+{
+	struct board *b = setup();
+
+	acpi_pm_set_rtc(&b->pm, true); /* an old one */
+	out(b, PM, 0x0400, 2);
+	out(b, PM + 4, 0x2401, 2);
+	ck_assert_uint_eq(b->sleep_type, ACPI_PM_SLP_TYP_S3);
+	acpi_pm_suspend(&b->pm);
+	acpi_pm_set_rtc(&b->pm, true); /* the level is no edge */
+	acpi_pm_set_rtc(&b->pm, false);
+	ck_assert(!acpi_pm_wakes(&b->pm));
+	acpi_pm_set_rtc(&b->pm, true);
+	ck_assert_uint_eq(in(b, PM, 2), 0x0400);
+	ck_assert(!acpi_pm_wakes(&b->pm));
+	out(b, PM + 2, 0x0400, 2);
+	ck_assert(acpi_pm_wakes(&b->pm));
+	ck_assert(!b->bench.level[LINE_SCI]);
+	acpi_pm_resume(&b->pm);
+	ck_assert_uint_eq(in(b, PM, 2), 0x8400);
+	ck_assert_uint_eq(in(b, PM + 2, 2), 0x0400);
+	ck_assert_uint_eq(in(b, PM + 4, 2), 0x0400);
+	out(b, PM, 0x8400, 2);
+	ck_assert(!acpi_pm_wakes(&b->pm));
+	acpi_pm_power_button(&b->pm);
+	ck_assert(acpi_pm_wakes(&b->pm));
+	free(b);
+}
+END_TEST
+
 START_TEST(test_pm_gpe)
 {
 	struct board *b = setup();
@@ -426,6 +457,7 @@ Suite *chips_power_suite(void)
 	tcase_add_test(pm, test_pm_timer_status);
 	tcase_add_test(pm, test_pm_button_and_enable);
 	tcase_add_test(pm, test_pm_sleep);
+	tcase_add_test(pm, test_pm_wake);
 	tcase_add_test(pm, test_pm_gpe);
 	tcase_add_test(pm, test_pm_state);
 	suite_add_tcase(s, pm);

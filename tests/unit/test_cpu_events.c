@@ -297,6 +297,23 @@ START_TEST(test_pause_uses_the_turn_up)
 }
 END_TEST
 
+/* IN and CPUID take more time than one instruction. */
+START_TEST(test_slow_instructions)
+{
+	struct run r = run_new((const u8[]){0xe4, 0x80, 0x0f, 0xa2, 0xf4}, 5);
+	u64 start = r.v->icount, in;
+
+	vcpu_run(r.v, 1);
+	in = r.v->icount - start;
+	ck_assert_uint_eq(r.v->rip, AT_CODE + 2);
+	ck_assert_uint_ge(in, 500);
+	vcpu_run(r.v, 1);
+	ck_assert_uint_eq(r.v->rip, AT_CODE + 4);
+	ck_assert_uint_ge(r.v->icount - start - in, 50);
+	run_free(&r);
+}
+END_TEST
+
 /* MOV AL, 1; HLT, and what writes that 1 again or a 2 in its place and goes there. */
 START_TEST(test_written_code)
 {
@@ -338,6 +355,7 @@ Suite *cpu_events_suite(void)
 	tcase_add_test(t, test_outsb);
 	tcase_add_test(t, test_pause_passes_the_turn);
 	tcase_add_test(t, test_pause_uses_the_turn_up);
+	tcase_add_test(t, test_slow_instructions);
 	tcase_add_test(t, test_written_code);
 	suite_add_tcase(s, t);
 	return s;
