@@ -68,10 +68,12 @@ static bool bulk_ok(const struct str *s)
 	       s->amask >= 0xffffffff;
 }
 
-/* Time passes as if 32 bytes were moved per tick; what is done one by one takes a tick each. */
-static void charge(struct vcpu *v, u64 bytes)
+/* Time passes as if 32 bytes were moved per tick; what is done one by one takes a tick each, which
+ * is that of its step if it is stepped. */
+static void charge(struct vcpu *v, u64 ticks)
 {
-	vcpu_charge(v, bytes / 32);
+	if (!v->step_mode)
+		vcpu_charge(v, ticks);
 }
 
 static int finish(const struct str *s)
@@ -111,7 +113,7 @@ static u64 movs_bulk(const struct str *s)
 	if (!to)
 		return 0;
 	copy_up(to, from, k * s->n, s->n);
-	charge(v, k * s->n);
+	charge(v, k * s->n / 32);
 	return k;
 }
 
@@ -137,7 +139,7 @@ static u64 stos_bulk(const struct str *s)
 	else
 		for (u64 e = 0; e < k; e++)
 			store_le(to + e * s->n, s->v->reg[RAX], s->n);
-	charge(s->v, k * s->n);
+	charge(s->v, k * s->n / 32);
 	return k;
 }
 
@@ -166,7 +168,7 @@ static int repeat(const struct str *s, int (*one)(const struct str *),
 				return r;
 			done = 1;
 			left--;
-			vcpu_charge(s->v, s->rep);
+			charge(s->v, s->rep);
 		}
 		if (si)
 			advance_reg(s, RSI, done);
@@ -247,7 +249,7 @@ static int repeat_compare(const struct str *s, bool cmps)
 		if (!s->rep)
 			return EXEC_NEXT;
 		count_down(s, 1);
-		vcpu_charge(s->v, 1);
+		charge(s->v, 1);
 		if (flag_z(s->v) != while_zero || !index_reg(s, RCX))
 			return EXEC_NEXT;
 		if (s->v->recheck || s->v->step_mode)

@@ -353,7 +353,6 @@ static int step(struct vcpu *v)
 		else if (r == EXEC_FAULT)
 			v->hit_dr6 = 0;
 	}
-	v->pmu.unretired += v->budget; /* a step takes one tick, whatever the instruction spent */
 	v->icount++;
 	normalise(v);
 	return r;
