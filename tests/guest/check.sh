@@ -3,7 +3,7 @@
 #
 # quick (the default) is the part of `make check`: shell, power off, panic, triple fault, both
 # kernels, four processors, KVM's parameters, a level-2 kernel, and two equal runs. long is what
-# `make check-long` adds: a level-3 kernel, more processors, equal runs of nested and of
+# `make check-long` adds: level-3 and level-4 kernels, more processors, equal runs of nested and of
 # multiprocessor guests, the deepest nest, and moods: KVM with each of its parameters off, on
 # processors without this or that, and guests that are not 64-bit. One line PASS or FAIL for each, then
 # "N passed, N failed".
@@ -172,6 +172,9 @@ long()
 	expect 'level 3 boots to its init, nothing complains' 900 0 \
 		'init level=3' "$(clean 3)" "$(clean 2)" "$(clean 1)" -- \
 		-m 1536 $(cloud) -append "$serial quiet gg=nest:2"
+	expect 'level 4 boots to its init, nothing complains' 1800 0 \
+		'init level=4' "$(clean 4)" "$(clean 3)" "$(clean 2)" "$(clean 1)" -- \
+		-m 2560 $(cloud) -append "$serial quiet gg=nest:3"
 	expect 'full kernel: four processors' 600 0 'cpus=4' 'level 1 power off' -- \
 		-m 512 -smp 4 $(full) -append "$serial quiet gg=off"
 	expect 'cloud kernel: sixteen processors' 900 0 'cpus=16' 'level 1 power off' -- \
@@ -179,6 +182,9 @@ long()
 	expect 'level 2 with four processors on four' 900 0 \
 		'init level=2' 'cpus=4 gg=nest:0' "$(clean 2)" "$(clean 1)" -- \
 		-m 1024 -smp 4 $(cloud) -append "$serial quiet gg=nest:1 ggcpus=4"
+	expect 'level 2 with four processors on eight' 1200 0 \
+		'init level=2' 'cpus=4 gg=nest:0' "$(clean 2)" "$(clean 1)" -- \
+		-m 1024 -smp 8 $(cloud) -append "$serial quiet gg=nest:1 ggcpus=4"
 	twice 'the same run with four processors' 600 100000000 \
 		-m 512 -smp 4 $(mini) -append "$serial gg=off"
 	twice 'the same run with a level 2' 600 100000000 \
