@@ -56,7 +56,7 @@ u64 cr4_reserved(const struct vcpu *v)
 
 static void flush_own(struct vcpu *v, bool globals)
 {
-	tlb_flush_vpid_eptp(&v->tlb, v->vmx.vpid, v->vmx.eptp, globals);
+	tlb_flush_vpid(&v->tlb, v->vmx.vpid, globals);
 }
 
 int pdpte_load(struct vcpu *v, u64 cr3, u64 cr0, u64 cr4)
@@ -145,7 +145,7 @@ int cr3_write(struct vcpu *v, u64 value)
 		return r;
 	v->cr3 = value;
 	if (!keep)
-		tlb_flush_pcid(&v->tlb, v->vmx.vpid, v->vmx.eptp, pcid);
+		tlb_flush_pcid(&v->tlb, v->vmx.vpid, pcid);
 	vcpu_recompute(v);
 	return 0;
 }

@@ -38,7 +38,7 @@ static int walk_failed(struct vcpu *v, const struct walk_in *in, const struct wa
 		    (unsigned long long)in->laddr, out->error_code, (unsigned long long)v->rip);
 		return raise_pf(v, in->laddr, out->error_code);
 	}
-	return vmx_ept_fault(v, out, in->laddr, true);
+	return vmx_ept_fault(v, out, in->laddr);
 }
 
 static void fill(struct vcpu *v, struct tlb_table *t, u64 laddr, unsigned access,
@@ -85,13 +85,14 @@ static void watch(struct vcpu *v, u64 laddr, unsigned n, unsigned access)
 	}
 }
 
-static int walk(struct vcpu *v, u64 laddr, unsigned flags, struct walk_out *out)
+static int walk(struct vcpu *v, u64 laddr, unsigned n, unsigned flags, struct walk_out *out)
 {
 	struct walk_in in = {.laddr = laddr,
 			     .access = flags & 7,
 			     .user = v->cpl == 3 && !(flags & LIN_SUPER),
 			     .implicit = flags & LIN_SUPER,
-			     .ac = v->rflags & RFLAGS_AC};
+			     .ac = v->rflags & RFLAGS_AC,
+			     .bytes = (u16)n};
 
 	if (unlikely(flags & LIN_SHADOW)) {
 		in.shadow = true;
@@ -100,10 +101,10 @@ static int walk(struct vcpu *v, u64 laddr, unsigned flags, struct walk_out *out)
 	return paging_walk(&v->walk, &in, out) == WALK_OK ? 0 : walk_failed(v, &in, out);
 }
 
-static int resolve_slow(struct vcpu *v, u64 laddr, unsigned flags, struct piece *p)
+static int resolve_slow(struct vcpu *v, u64 laddr, unsigned n, unsigned flags, struct piece *p)
 {
 	struct walk_out out;
-	int r = walk(v, laddr, flags, &out);
+	int r = walk(v, laddr, n, flags, &out);
 
 	if (r)
 		return r;
@@ -122,7 +123,8 @@ static int resolve_slow(struct vcpu *v, u64 laddr, unsigned flags, struct piece 
 	return 0;
 }
 
-static int resolve(struct vcpu *v, u64 laddr, unsigned flags, struct piece *p)
+/* n bytes within a page. */
+static int resolve(struct vcpu *v, u64 laddr, unsigned n, unsigned flags, struct piece *p)
 {
 	struct tlb_table *t = table_for(v, flags);
 	unsigned s = (laddr >> PAGE_SHIFT) & (TLB_SIZE - 1);
@@ -134,7 +136,7 @@ static int resolve(struct vcpu *v, u64 laddr, unsigned flags, struct piece *p)
 		p->paddr = ~0ull; /* a store entry's page holds no code: nobody asks */
 		return 0;
 	}
-	return resolve_slow(v, laddr, flags, p);
+	return resolve_slow(v, laddr, n, flags, p);
 }
 
 static u64 piece_read(struct vcpu *v, const struct piece *p, unsigned n)
@@ -207,12 +209,12 @@ int lin_read(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, u64 *valu
 {
 	unsigned a = first_part(laddr, size);
 	struct piece p, q;
-	int r = resolve(v, laddr, flags | ACCESS_READ, &p);
+	int r = resolve(v, laddr, a, flags | ACCESS_READ, &p);
 
 	if (r)
 		return r;
 	if (unlikely(a < size)) {
-		r = resolve(v, second_addr(v, laddr, a), flags | ACCESS_READ, &q);
+		r = resolve(v, second_addr(v, laddr, a), size - a, flags | ACCESS_READ, &q);
 		if (r)
 			return r;
 	}
@@ -230,12 +232,12 @@ int lin_write(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, u64 valu
 {
 	unsigned a = first_part(laddr, size);
 	struct piece p, q;
-	int r = resolve(v, laddr, flags | ACCESS_WRITE, &p);
+	int r = resolve(v, laddr, a, flags | ACCESS_WRITE, &p);
 
 	if (r)
 		return r;
 	if (unlikely(a < size)) {
-		r = resolve(v, second_addr(v, laddr, a), flags | ACCESS_WRITE, &q);
+		r = resolve(v, second_addr(v, laddr, a), size - a, flags | ACCESS_WRITE, &q);
 		if (r)
 			return r;
 	}
@@ -254,7 +256,7 @@ int lin_probe(struct vcpu *v, u64 laddr, unsigned n, unsigned flags)
 	while (n) {
 		unsigned a = first_part(laddr, n);
 		struct piece p;
-		int r = resolve(v, laddr, flags, &p);
+		int r = resolve(v, laddr, a, flags, &p);
 
 		if (r)
 			return r;
@@ -272,7 +274,7 @@ int lin_read_bytes(struct vcpu *v, u64 laddr, void *buf, unsigned n, unsigned fl
 	for (unsigned left = n; left;) {
 		unsigned a = first_part(at, left);
 		struct piece p;
-		int r = resolve(v, at, flags | ACCESS_READ, &p);
+		int r = resolve(v, at, a, flags | ACCESS_READ, &p);
 
 		if (r)
 			return r;
@@ -309,7 +311,7 @@ int lin_write_bytes(struct vcpu *v, u64 laddr, const void *buf, unsigned n, unsi
 		unsigned a = first_part(laddr, left);
 		struct piece p;
 
-		r = resolve(v, laddr, flags | ACCESS_WRITE, &p);
+		r = resolve(v, laddr, a, flags | ACCESS_WRITE, &p);
 		if (r)
 			return r;
 		if (unlikely(p.vapic))
@@ -337,10 +339,11 @@ int lin_rmw(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, struct mem
 {
 	unsigned a = first_part(laddr, size);
 	struct piece p, q = {0};
-	int r = resolve(v, laddr, flags | ACCESS_READ | ACCESS_WRITE, &p);
+	int r = resolve(v, laddr, a, flags | ACCESS_READ | ACCESS_WRITE, &p);
 
 	if (!r && a < size)
-		r = resolve(v, second_addr(v, laddr, a), flags | ACCESS_READ | ACCESS_WRITE, &q);
+		r = resolve(v, second_addr(v, laddr, a), size - a,
+			    flags | ACCESS_READ | ACCESS_WRITE, &q);
 	if (r)
 		return r;
 	if (unlikely(v->watch))
@@ -495,11 +498,12 @@ void phys_write(struct vcpu *v, u64 paddr, u64 value, unsigned size)
 
 int guest_phys_read64(struct vcpu *v, u64 gpa, u64 *value)
 {
+	struct ept_in in = {.gpa = gpa, .access = ACCESS_READ, .use = EPT_PDPTES};
 	struct walk_out out;
 
 	if (v->walk.eptp) {
-		if (ept_walk(&v->walk, gpa, ACCESS_READ, true, &out) != WALK_OK)
-			return vmx_ept_fault(v, &out, 0, false);
+		if (ept_walk(&v->walk, &in, &out) != WALK_OK)
+			return vmx_ept_fault(v, &out, 0);
 		gpa = out.paddr;
 	}
 	*value = phys_read(v, gpa, 8);
@@ -517,7 +521,7 @@ int mem_fetch_page(struct vcpu *v, u64 laddr, u64 *paddr)
 		*paddr = e->paddr | (laddr & ~PAGE_MASK);
 		return 0;
 	}
-	r = walk(v, laddr, ACCESS_FETCH, &out);
+	r = walk(v, laddr, 1, ACCESS_FETCH, &out);
 	if (r)
 		return r;
 	if (vmx_is_apic_page(v, out.paddr)) {
@@ -539,6 +543,8 @@ bool mem_refill(struct vcpu *v, u64 laddr, unsigned access)
 			     .ac = v->rflags & RFLAGS_AC};
 	struct walk_out out;
 
+	if (access & ACCESS_WRITE && v->walk.ept_mode & EPT_SUB_PAGE)
+		return false; /* how many bytes matters */
 	if (v->watch || v->align_check || paging_walk(&v->walk, &in, &out) != WALK_OK ||
 	    vmx_is_apic_page(v, out.paddr))
 		return false;

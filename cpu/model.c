@@ -39,11 +39,21 @@ static const struct {
 #include "cpu/models.def"
 };
 
-static const struct {
+/* Single bits of struct vmx_model_mask. */
+static const struct vmx_switch {
 	const char *name;
-	enum vmx_control control;
-} controls[] = {
-#define VMXF(name, control) {name, control},
+	size_t word; /* offset */
+	u64 bit;
+} switches[] = {
+#define VMXF(name, c)                                                                              \
+	{name, offsetof(struct vmx_model_mask, control) + ((c) >> 6) * sizeof(u64), VMX_MASK(c)},
+#define VMXC(name, member, bit) {name, offsetof(struct vmx_model_mask, member), bit},
+#include "cpu/models.def"
+};
+
+/* What is there only when asked for. */
+static const enum vmx_control off_by_default[] = {
+#define VMXO(control) control,
 #include "cpu/models.def"
 };
 
@@ -79,6 +89,11 @@ static bool same(const char *name, const char *s, size_t len)
 	return name && strlen(name) == len && !strncmp(name, s, len);
 }
 
+static u64 *switch_word(struct vmx_model_mask *m, const struct vmx_switch *s)
+{
+	return (u64 *)(void *)((u8 *)m + s->word);
+}
+
 static bool unknown_feature(struct parse *p, const char *s, size_t len)
 {
 	struct nearest n;
@@ -87,8 +102,8 @@ static bool unknown_feature(struct parse *p, const char *s, size_t len)
 	for (unsigned f = 0; f < FEATURES; f++)
 		if (features[f].name)
 			nearest_offer(&n, features[f].name);
-	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
-		nearest_offer(&n, controls[i].name);
+	for (unsigned i = 0; i < ARRAY_SIZE(switches); i++)
+		nearest_offer(&n, switches[i].name);
 	snprintf(p->err, p->errlen, "cpu feature '%.*s' is not built; the nearest is '%s'",
 		 (int)len, s, n.best);
 	return false;
@@ -102,10 +117,9 @@ static bool switch_feature(struct parse *p, const char *s, size_t len, bool on)
 			feature_set(&p->asked, f, on);
 			return true;
 		}
-	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
-		if (same(controls[i].name, s, len)) {
-			u64 *word = &p->vmx->control[controls[i].control >> 6];
-			u64 bit = VMX_MASK(controls[i].control);
+	for (unsigned i = 0; i < ARRAY_SIZE(switches); i++)
+		if (same(switches[i].name, s, len)) {
+			u64 *word = switch_word(p->vmx, &switches[i]), bit = switches[i].bit;
 
 			*word = on ? *word | bit : *word & ~bit;
 			return true;
@@ -184,6 +198,13 @@ static bool drop_dependants(struct parse *p)
 	return true;
 }
 
+static void standard_mask(struct vmx_model_mask *vmx)
+{
+	memset(vmx, 0xff, sizeof(*vmx));
+	for (unsigned i = 0; i < ARRAY_SIZE(off_by_default); i++)
+		vmx->control[off_by_default[i] >> 6] &= ~VMX_MASK(off_by_default[i]);
+}
+
 bool cpu_model_parse(struct cpu_model *m, struct vmx_model_mask *vmx, const char *arg, char *err,
 		     size_t errlen)
 {
@@ -191,7 +212,7 @@ bool cpu_model_parse(struct cpu_model *m, struct vmx_model_mask *vmx, const char
 	size_t len = strcspn(arg, ",");
 
 	memset(m, 0, sizeof(*m));
-	memset(vmx, 0xff, sizeof(*vmx));
+	standard_mask(vmx);
 	m->vmx_mask = vmx;
 	m->ncpus = 1;
 	if (!find_model(&p, arg, len))
@@ -219,19 +240,25 @@ void cpu_model_list(FILE *out)
 		if (features[f].name)
 			fprintf(out, " %s", features[f].name);
 	fprintf(out, "\nVMX controls:\n ");
-	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
-		fprintf(out, " %s", controls[i].name);
+	for (unsigned i = 0; i < ARRAY_SIZE(switches); i++)
+		fprintf(out, " %s", switches[i].name);
 	fputc('\n', out);
 }
 
 void cpu_model_print(const struct cpu_model *m, FILE *out)
 {
+	struct vmx_model_mask standard;
+
+	standard_mask(&standard);
 	fprintf(out, "%s", m->name);
 	for (unsigned f = 0; f < FEATURES; f++)
 		if (features[f].name)
 			fprintf(out, ",%s=%s", features[f].name, model_has(m, f) ? "on" : "off");
-	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
-		if (!(m->vmx_mask->control[controls[i].control >> 6] &
-		      VMX_MASK(controls[i].control)))
-			fprintf(out, ",%s=off", controls[i].name);
+	for (unsigned i = 0; i < ARRAY_SIZE(switches); i++) {
+		u64 now = *switch_word(m->vmx_mask, &switches[i]) & switches[i].bit;
+		u64 usual = *switch_word(&standard, &switches[i]) & switches[i].bit;
+
+		if (now != usual)
+			fprintf(out, ",%s=%s", switches[i].name, now ? "on" : "off");
+	}
 }

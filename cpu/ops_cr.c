@@ -193,7 +193,7 @@ int x_invlpg(struct vcpu *v, const struct insn *i)
 	laddr = (insn_offset(v, i) +
 		 (v->mode == MODE_64 && i->seg < SEG_FS ? 0 : v->seg[i->seg].base)) &
 		v->lin_mask;
-	tlb_flush_laddr(&v->tlb, v->vmx.vpid, v->vmx.eptp, v->tlb.cur->pcid, laddr, true);
+	tlb_flush_laddr(&v->tlb, v->vmx.vpid, v->tlb.cur->pcid, laddr, true);
 	return EXEC_NEXT;
 }
 
@@ -201,7 +201,6 @@ int x_invpcid(struct vcpu *v, const struct insn *i)
 {
 	u64 type = v->reg[i->reg] & (v->mode == MODE_64 ? ~0ull : 0xffffffff), d[2];
 	u16 vpid = v->vmx.vpid, pcid;
-	u64 eptp = v->vmx.eptp;
 	int r;
 
 	r = vmx_intercept(v, i, X_INVPCID);
@@ -217,11 +216,11 @@ int x_invpcid(struct vcpu *v, const struct insn *i)
 	if (type == 0 && !is_canonical(d[1], laddr_width_max(v)))
 		return raise_gp(v, 0);
 	if (type == 0)
-		tlb_flush_laddr(&v->tlb, vpid, eptp, pcid, d[1], false);
+		tlb_flush_laddr(&v->tlb, vpid, pcid, d[1], false);
 	else if (type == 1)
-		tlb_flush_pcid(&v->tlb, vpid, eptp, pcid);
+		tlb_flush_pcid(&v->tlb, vpid, pcid);
 	else
-		tlb_flush_vpid_eptp(&v->tlb, vpid, eptp, type == 2);
+		tlb_flush_vpid(&v->tlb, vpid, type == 2);
 	return EXEC_NEXT;
 }
 

@@ -174,8 +174,11 @@ static void recompute_walk(struct vcpu *v)
 	w->pkrs = (u32)v->pkrs;
 	w->nx = v->efer & EFER_NXE && v->cr4 & CR4_PAE;
 	w->page1g = model_has(v->model, FEAT_PDPE1GB);
-	w->ept_exec_only = true;
-	w->ept_ad = v->vmx.eptp & BIT(6);
+	w->ept_tag = 0;
+	w->ept_mode = 0;
+	w->hlat = false;
+	if (unlikely(w->eptp))
+		vmx_walk_env(v, w);
 }
 
 void vcpu_recompute_cpl(struct vcpu *v)
@@ -215,7 +218,7 @@ void vcpu_recompute(struct vcpu *v)
 
 	v->width_laddr = v->cr4 & CR4_LA57 ? 57 : 48;
 	recompute_walk(v);
-	tlb_switch(&v->tlb, v->vmx.vpid, v->vmx.eptp, pcid, tlb_rights(v), tlb_keys(v));
+	tlb_switch(&v->tlb, v->vmx.vpid, v->walk.ept_tag, pcid, tlb_rights(v), tlb_keys(v));
 	vcpu_recompute_cpl(v);
 }
 

@@ -1,20 +1,32 @@
 /*
- * Guest-physical to physical addresses. SDM "The Extended Page Table Mechanism (EPT)": format,
- * EPT violations and misconfigurations, accessed and dirty flags. One level loop. Left out (not
- * advertised): mode-based execute control, sub-page permissions, 5-level walks.
+ * Guest-physical to physical addresses. SDM "The Extended Page Table Mechanism (EPT)": format with
+ * 4 and 5 levels, EPT violations and misconfigurations, accessed and dirty flags, mode-based execute
+ * control, paging-write control. One level loop. Left out: memory types; supervisor shadow stacks.
  */
-#include "base/bits.h"
 #include "mmu/tlb.h"
 #include "mmu/walk.h"
 
-#define EPT_R 1
-#define EPT_W 2
-#define EPT_X 4
-#define EPT_RWX 7
-#define EPT_PS 0x80
-#define EPT_A 0x100
-#define EPT_D 0x200
-#define EPT_ADDR 0x000ffffffffff000ull
+#define EPT_RWX (EPT_R | EPT_W | EPT_X)
+#define ENTRY_PS BIT(7)
+#define ENTRY_A BIT(8)
+#define ENTRY_D BIT(9)
+#define ENTRY_XU BIT(10)
+#define ENTRY_VGP BIT(57)
+#define ENTRY_PW BIT(58)
+#define ENTRY_SPP BIT(61)
+#define ENTRY_SUPPRESS_VE BIT(63)
+
+/* Exit qualification for EPT violations. */
+#define QUAL_RIGHTS 3
+#define QUAL_LINEAR BIT(7)
+#define QUAL_TRANSLATION BIT(8)
+#define QUAL_VERIFICATION BIT(15)
+
+/* The entries of one walk, outermost first. */
+struct path {
+	unsigned level, n;
+	u64 at[5], entry[5];
+};
 
 static u64 table_read(const struct walk_env *e, u64 paddr)
 {
@@ -33,28 +45,62 @@ static void table_or(const struct walk_env *e, u64 paddr, u64 set)
 
 static bool leaf_at(u64 entry, unsigned level)
 {
-	return level == 0 || (level <= 2 && entry & EPT_PS);
+	return level == 0 || (level <= 2 && entry & ENTRY_PS);
+}
+
+/* What one entry allows; 0: it is not present. */
+static u8 entry_rights(const struct walk_env *e, u64 entry)
+{
+	u8 xu = e->ept_mode & EPT_USER_EXECUTE && entry & ENTRY_XU ? EPT_XU : 0;
+
+	return (entry & EPT_RWX) | xu;
+}
+
+static u8 leaf_rights(const struct walk_env *e, u64 entry)
+{
+	return (e->ept_mode & EPT_PAGING_WRITE && entry & ENTRY_PW ? EPT_PW : 0) |
+	       (e->ept_mode & EPT_VERIFY_PAGING && entry & ENTRY_VGP ? EPT_VGP : 0);
+}
+
+static u64 reserved_low(const struct walk_env *e, u64 entry, unsigned level)
+{
+	bool large = entry & ENTRY_PS;
+
+	if ((level == 2 && large && !(e->ept_mode & EPT_PAGE_1G)) ||
+	    (level == 1 && large && !(e->ept_mode & EPT_PAGE_2M)))
+		return ENTRY_PS;
+	return leaf_at(entry, level) ? BIT(12 + 9 * level) - BIT(12) : 0xf8;
 }
 
 static bool misconfigured(const struct walk_env *e, u64 entry, unsigned level)
 {
-	u64 low = leaf_at(entry, level) ? BIT(12 + 9 * level) - BIT(12) : 0xf8;
+	u8 rights = entry_rights(e, entry);
+	bool leaf = leaf_at(entry, level);
 	unsigned type = entry >> 3 & 7;
 
-	if ((entry & EPT_RWX) == EPT_W || (entry & EPT_RWX) == (EPT_W | EPT_X))
+	if (!(rights & EPT_R)) {
+		if (rights & EPT_W || !(e->ept_mode & EPT_EXEC_ONLY))
+			return true;
+		if (leaf && leaf_rights(e, entry) & EPT_PW)
+			return true;
+	}
+	if (entry & (e->reserved_phys | reserved_low(e, entry, level)))
 		return true;
-	if ((entry & EPT_RWX) == EPT_X && !e->ept_exec_only)
-		return true;
-	if (entry & e->reserved_phys || entry & low)
-		return true;
-	return leaf_at(entry, level) && (type == 2 || type == 3 || type == 7);
+	return leaf && (type == 2 || type == 3 || type == 7);
 }
 
-static enum walk_status violation(struct walk_out *out, u64 gpa, u8 access, u8 rights,
-				  bool for_walk)
+/* Bits 9-11 are put in by who knows the translation of the linear address. */
+static enum walk_status violation(const struct ept_in *in, u8 access, u8 rights, bool suppress_ve,
+				  struct walk_out *out)
 {
-	out->gpa = gpa;
-	out->qualification = access | (u64)rights << 3 | (for_walk ? 0 : BIT(8));
+	u64 kind = in->use == EPT_DATA	 ? QUAL_LINEAR | QUAL_TRANSLATION
+		   : in->use == EPT_WALK ? QUAL_LINEAR
+					 : 0;
+
+	out->gpa = in->gpa;
+	out->suppress_ve = suppress_ve;
+	out->large = false;
+	out->qualification = access | (u64)(rights & (EPT_RWX | EPT_XU)) << QUAL_RIGHTS | kind;
 	return out->status = WALK_EPT_VIOLATION;
 }
 
@@ -63,15 +109,24 @@ static struct ept_cache_entry *cache_slot(const struct walk_env *e, u64 gpa)
 	return &e->tlb->ept[(gpa >> PAGE_SHIFT) & (EPT_CACHE_SIZE - 1)];
 }
 
-static void cache_fill(const struct walk_env *e, u64 gpa, u64 paddr, u8 rights, bool dirty, u8 info)
+static bool ept_ad(const struct walk_env *e)
+{
+	return e->eptp & EPTP_AD;
+}
+
+/* Pages that need a look at each access are not kept. */
+static void cache_fill(const struct walk_env *e, u64 gpa, u64 paddr, u8 rights, u8 info)
 {
 	struct ept_cache_entry *c = cache_slot(e, gpa);
 
+	if (rights & EPT_VGP)
+		return;
 	c->gpa = gpa & PAGE_MASK;
-	c->eptp = e->eptp;
+	c->ept_tag = e->ept_tag;
 	c->paddr = paddr & PAGE_MASK;
-	c->rights = rights & (e->ept_ad && !dirty ? EPT_R | EPT_X : EPT_RWX);
+	c->rights = rights;
 	c->large = info;
+	c->epoch = e->tlb->ept_epoch;
 }
 
 static void hit(struct walk_out *out, u64 gpa, u64 paddr, u8 rights, u8 info)
@@ -79,63 +134,141 @@ static void hit(struct walk_out *out, u64 gpa, u64 paddr, u8 rights, u8 info)
 	out->gpa = gpa;
 	out->paddr = paddr;
 	out->writable = rights & EPT_W;
+	out->rights = rights;
 	out->info = info;
 	out->status = WALK_OK;
 }
 
-static void set_accessed(const struct walk_env *e, const u64 *at, const u64 *entry, unsigned n,
-			 bool write)
+static void set_accessed(const struct walk_env *e, const struct path *p, bool write)
 {
-	for (unsigned i = 0; i < n; i++) {
-		u64 want = EPT_A | (i == n - 1 && write ? EPT_D : 0);
+	for (unsigned i = 0; i < p->n; i++) {
+		u64 want = ENTRY_A | (i == p->n - 1 && write ? ENTRY_D : 0);
 
-		if ((entry[i] & want) != want)
-			table_or(e, at[i], want);
+		if ((p->entry[i] & want) != want)
+			table_or(e, p->at[i], want);
 	}
 }
 
-enum walk_status ept_walk(const struct walk_env *e, u64 gpa, u8 access, bool for_walk,
-			  struct walk_out *out)
+static u8 needed(const struct walk_env *e, u8 access, bool user)
 {
-	struct ept_cache_entry *c = cache_slot(e, gpa);
-	u64 table = e->eptp & EPT_ADDR, at[4], entry[4];
-	u8 need, rights = EPT_RWX;
-	unsigned level = 3, n = 0;
+	u8 fetch = user && e->ept_mode & EPT_USER_EXECUTE ? EPT_XU : EPT_X;
 
-	if (for_walk && e->ept_ad)
-		access |= ACCESS_READ | ACCESS_WRITE;
-	need = (access & ACCESS_READ ? EPT_R : 0) | (access & ACCESS_WRITE ? EPT_W : 0) |
-	       (access & ACCESS_FETCH ? EPT_X : 0);
-	if (c->gpa == (gpa & PAGE_MASK) && c->eptp == e->eptp && (c->rights & need) == need) {
-		hit(out, gpa, c->paddr | (gpa & ~PAGE_MASK), c->rights, c->large);
-		return WALK_OK;
-	}
-	for (;; level--) {
-		at[n] = table + (gpa >> (12 + 9 * level) & 511) * 8;
-		entry[n] = table_read(e, at[n]);
-		if (!(entry[n] & EPT_RWX))
-			return violation(out, gpa, access, 0, for_walk);
-		if (misconfigured(e, entry[n], level)) {
-			out->gpa = gpa;
+	return (access & (EPT_R | EPT_W)) | (access & ACCESS_FETCH ? fetch : 0);
+}
+
+/* The entries down to the leaf. *rights is what they allow together. */
+static enum walk_status descend(const struct walk_env *e, const struct ept_in *in, u8 access,
+				struct path *p, u8 *rights, struct walk_out *out)
+{
+	u64 table = e->eptp & EPTP_ADDRESS;
+
+	*rights = EPT_RWX | EPT_XU;
+	p->n = 0;
+	p->level = EPTP_LEVELS(e->eptp) - 1;
+	if (p->level == 3 && in->gpa >> 48) /* beyond what 4 levels translate */
+		return violation(in, access, 0, true, out);
+	for (;; p->level--) {
+		u64 entry;
+
+		p->at[p->n] = table + (in->gpa >> (12 + 9 * p->level) & 511) * 8;
+		entry = p->entry[p->n] = table_read(e, p->at[p->n]);
+		p->n++;
+		if (!entry_rights(e, entry))
+			return violation(in, access, 0, entry & ENTRY_SUPPRESS_VE, out);
+		if (misconfigured(e, entry, p->level)) {
+			out->gpa = in->gpa;
 			return out->status = WALK_EPT_MISCONFIG;
 		}
-		rights &= entry[n] & EPT_RWX;
-		if (leaf_at(entry[n++], level))
-			break;
-		table = entry[n - 1] & EPT_ADDR;
+		if (leaf_at(entry, p->level))
+			return WALK_OK;
+		*rights &= entry_rights(e, entry);
+		table = entry & EPTP_ADDRESS;
 	}
-	if ((rights & need) != need)
-		return violation(out, gpa, access, rights, for_walk);
-	if (e->ept_ad)
-		set_accessed(e, at, entry, n, access & ACCESS_WRITE);
-	{
-		u64 mask = BIT(12 + 9 * level) - 1;
-		u64 paddr = (entry[n - 1] & EPT_ADDR & ~mask) | (gpa & mask);
-		bool dirty = access & ACCESS_WRITE || entry[n - 1] & EPT_D;
-		u8 info = level == 2 ? TLB_LARGE_1G : level == 1 ? TLB_LARGE_2M : 0;
+}
 
-		cache_fill(e, gpa, paddr, rights, dirty, info);
-		hit(out, gpa, paddr, e->ept_ad && !dirty ? rights & ~EPT_W : rights, info);
+/* Guest-paging verification: the translation used paging structures that others may write. */
+static bool unverified(const struct ept_in *in, u8 rights)
+{
+	return in->use == EPT_DATA && rights & EPT_VGP && !in->verified;
+}
+
+/* A write that the leaf alone forbids may be allowed by its sub-pages or its paging-write bit. */
+static enum walk_status allowed(const struct walk_env *e, const struct ept_in *in, u8 missing,
+				u8 above, const struct path *p, u8 rights)
+{
+	u64 leaf = p->entry[p->n - 1];
+
+	if (!missing)
+		return unverified(in, rights) ? WALK_EPT_VIOLATION : WALK_OK;
+	if (missing != EPT_W || !(rights & EPT_R))
+		return WALK_EPT_VIOLATION;
+	if (in->use == EPT_WALK && rights & EPT_PW && above & EPT_W)
+		return WALK_OK;
+	if (in->use == EPT_DATA && e->ept_mode & EPT_SUB_PAGE && p->level == 0 &&
+	    leaf & ENTRY_SPP && !unverified(in, rights))
+		return spp_walk(e, in->gpa, in->bytes ? in->bytes : 1);
+	return WALK_EPT_VIOLATION;
+}
+
+/* The access is allowed: flags, log, and what may be cached of it. */
+static enum walk_status complete(const struct walk_env *e, const struct ept_in *in, bool write,
+				 const struct path *p, u8 rights, struct walk_out *out)
+{
+	u64 leaf = p->entry[p->n - 1], mask = BIT(12 + 9 * p->level) - 1;
+	u64 paddr = (leaf & EPTP_ADDRESS & ~mask) | (in->gpa & mask);
+	u8 info = p->level == 2 ? TLB_LARGE_1G : p->level == 1 ? TLB_LARGE_2M : 0;
+	bool dirties = ept_ad(e) && write && !(leaf & ENTRY_D);
+
+	if (dirties && e->pml_index && pml_full(e)) {
+		out->gpa = in->gpa;
+		return out->status = WALK_PML_FULL;
 	}
+	if (ept_ad(e)) {
+		set_accessed(e, p, write);
+		if (dirties && e->pml_index)
+			pml_log(e, in->gpa);
+		if (!write && !(leaf & ENTRY_D))
+			rights &= (u8)~EPT_W;
+	}
+	cache_fill(e, in->gpa, paddr, rights, info);
+	hit(out, in->gpa, paddr, rights, info);
+	out->suppress_ve = leaf & ENTRY_SUPPRESS_VE;
 	return WALK_OK;
+}
+
+enum walk_status ept_walk(const struct walk_env *e, const struct ept_in *in, struct walk_out *out)
+{
+	struct ept_cache_entry *c = cache_slot(e, in->gpa);
+	bool cached = c->gpa == (in->gpa & PAGE_MASK) && c->ept_tag == e->ept_tag &&
+		      c->epoch == e->tlb->ept_epoch;
+	u8 access = in->access, need, above, rights;
+	enum walk_status s;
+	struct path p;
+
+	if (in->use == EPT_WALK && ept_ad(e))
+		access |= ACCESS_READ | ACCESS_WRITE;
+	need = needed(e, access, in->user);
+	if (cached && (c->rights & need) == need) {
+		hit(out, in->gpa, c->paddr | (in->gpa & ~PAGE_MASK), c->rights, c->large);
+		return WALK_OK;
+	}
+	if (descend(e, in, access, &p, &above, out) != WALK_OK) {
+		if (cached)
+			c->gpa = ~0ull;
+		return out->status;
+	}
+	rights = (above & entry_rights(e, p.entry[p.n - 1])) | leaf_rights(e, p.entry[p.n - 1]);
+	s = allowed(e, in, need & (u8)~rights, above, &p, rights);
+	if (s == WALK_OK)
+		return complete(e, in, access & ACCESS_WRITE, &p, rights, out);
+	if (cached)
+		c->gpa = ~0ull;
+	out->gpa = in->gpa;
+	if (s != WALK_EPT_VIOLATION)
+		return out->status = s;
+	violation(in, access, rights, p.entry[p.n - 1] & ENTRY_SUPPRESS_VE, out);
+	out->large = p.level > 0;
+	if (unverified(in, rights) && !(need & (u8)~rights))
+		out->qualification |= QUAL_VERIFICATION;
+	return s;
 }

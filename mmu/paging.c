@@ -1,6 +1,7 @@
 /*
  * Linear to physical addresses. SDM "Paging": 32-bit, PAE, 4-level and 5-level paging, access
- * rights, protection keys, accessed and dirty flags, page-fault error codes. One level loop.
+ * rights, protection keys, accessed and dirty flags, page-fault error codes; HLAT paging ("HLAT
+ * Paging") in front of ordinary paging. One level loop.
  */
 #include "base/bits.h"
 #include "mmu/tlb.h"
@@ -13,6 +14,7 @@
 #define PTE_D 0x40
 #define PTE_PS 0x80
 #define PTE_G 0x100
+#define PTE_RESTART BIT(11) /* HLAT paging goes on as ordinary paging */
 #define PTE_XD BIT(63)
 #define PTE_ADDR 0x000ffffffffff000ull
 
@@ -23,6 +25,7 @@
 #define PF_I 16
 #define PF_PK 32
 #define PF_SS 64
+#define PF_HLAT 128
 
 #define C0_WP BIT(16)
 #define C0_PG BIT(31)
@@ -49,6 +52,8 @@ struct walk {
 	u64 gpa[5], paddr[5], entry[5];
 	bool user, write, nx; /* combined rights */
 	bool upper_write;     /* R/W of all entries but the last */
+	bool paging_write;    /* all entries lie in pages that allow paging writes */
+	bool hlat;	      /* HLAT paging, not (yet) restarted */
 	u8 pkey;
 };
 
@@ -67,6 +72,8 @@ static bool fault(struct walk *w, u32 bits)
 	const struct walk_in *in = w->in;
 	bool show_fetch = w->e->nx || w->e->cr4 & C4_SMEP;
 
+	if (w->hlat && (!(bits & PF_P) || bits & PF_RSVD))
+		bits |= PF_HLAT;
 	w->out->error_code = bits | (in->access & ACCESS_WRITE ? PF_W : 0) | (in->user ? PF_U : 0) |
 			     (in->access & ACCESS_FETCH && show_fetch ? PF_I : 0) |
 			     (in->shadow ? PF_SS : 0);
@@ -77,12 +84,15 @@ static bool fault(struct walk *w, u32 bits)
 /* Guest-physical address of a paging-structure entry to a physical one. */
 static bool table_paddr(struct walk *w, u64 gpa, u8 access, u64 *paddr)
 {
+	const struct ept_in in = {.gpa = gpa, .access = access, .use = EPT_WALK};
+
 	*paddr = gpa;
 	if (!w->e->eptp)
 		return true;
-	if (ept_walk(w->e, gpa, access, true, w->out) != WALK_OK)
+	if (ept_walk(w->e, &in, w->out) != WALK_OK)
 		return false;
 	*paddr = w->out->paddr;
+	w->paging_write &= (w->out->rights & EPT_PW) != 0;
 	return true;
 }
 
@@ -247,30 +257,54 @@ static u64 leaf_address(const struct walk *w)
 	return (entry & 0xffc00000) | bits(entry, 20, 13) << 32 | (w->in->laddr & mask);
 }
 
+/* The top of the 4-level or 5-level structure at `root`, with nothing translated yet. */
+static u64 begin_long(struct walk *w, u64 root)
+{
+	w->format = FORMAT_LONG;
+	w->level = w->e->cr4 & C4_LA57 ? 4 : 3;
+	w->user = w->write = w->upper_write = w->paging_write = true;
+	w->nx = false;
+	w->n = 0;
+	return root & PTE_ADDR;
+}
+
 static bool levels(struct walk *w, u64 table)
 {
-	for (;; w->level--) {
+	for (;;) {
 		u64 entry;
 
 		if (!read_entry(w, table) || !use_entry(w))
 			return false;
 		entry = w->entry[w->n - 1];
+		if (unlikely(w->hlat) && entry & PTE_RESTART) {
+			w->hlat = false;
+			table = begin_long(w, w->e->cr3);
+			continue;
+		}
 		if (is_leaf(w, entry))
 			break;
 		table = entry & (w->format == FORMAT_32 ? 0xfffff000 : PTE_ADDR);
+		w->level--;
 	}
 	w->pkey = w->format == FORMAT_LONG ? bits(w->entry[w->n - 1], 62, 59) : 0;
 	return check_rights(w) && set_accessed_dirty(w);
+}
+
+/* The protected linear range: addresses whose upper bits, as many as the prefix size, are 1. */
+static bool hlat_applies(const struct walk_env *e, u64 laddr)
+{
+	u64 prefix = e->hlat_prefix ? ~0ull << (64 - (e->hlat_prefix & 63)) : 0;
+
+	return e->hlat && (laddr & prefix) == prefix;
 }
 
 static bool start(struct walk *w, u64 *table)
 {
 	const struct walk_env *e = w->e;
 
-	*table = e->cr3 & PTE_ADDR;
 	if (e->efer & EFER_LMA_BIT) {
-		w->format = FORMAT_LONG;
-		w->level = e->cr4 & C4_LA57 ? 4 : 3;
+		w->hlat = hlat_applies(e, w->in->laddr);
+		*table = begin_long(w, w->hlat ? e->hlatp : e->cr3);
 	} else if (e->cr4 & C4_PAE) {
 		u64 pdpte = e->pdpte[w->in->laddr >> 30 & 3];
 
@@ -288,17 +322,30 @@ static bool start(struct walk *w, u64 *table)
 }
 
 /* The final guest-physical address, through EPT where there is one. */
-static enum walk_status finish(const struct walk_env *e, const struct walk_in *in,
-			       struct walk_out *out, u64 gpa, bool writable, u8 info)
+static enum walk_status finish(const struct walk *w, u64 gpa, bool writable, u8 info)
 {
+	const struct walk_env *e = w->e;
+	struct walk_out *out = w->out;
+	const struct ept_in in = {.gpa = gpa,
+				  .access = w->in->access,
+				  .use = EPT_DATA,
+				  .user = w->user,
+				  .verified = w->paging_write,
+				  .bytes = w->in->bytes};
+
 	out->gpa = out->paddr = gpa;
 	out->status = WALK_OK;
 	out->writable = writable;
 	out->info = info;
 	if (!e->eptp)
 		return WALK_OK;
-	if (ept_walk(e, gpa, in->access, false, out) != WALK_OK)
+	if (ept_walk(e, &in, out) != WALK_OK) {
+		out->large &= (info & (TLB_LARGE_2M | TLB_LARGE_1G)) != 0;
+		if (out->status == WALK_EPT_VIOLATION && e->ept_mode & EPT_ADVANCED)
+			out->qualification |= (w->user ? BIT(9) : 0) | (w->write ? BIT(10) : 0) |
+					      (w->nx ? BIT(11) : 0);
 		return out->status;
+	}
 	out->writable &= writable;
 	/* the smaller of the two page sizes is what INVLPG has to find */
 	out->info = info;
@@ -308,13 +355,14 @@ static enum walk_status finish(const struct walk_env *e, const struct walk_in *i
 enum walk_status paging_walk(const struct walk_env *e, const struct walk_in *in,
 			     struct walk_out *out)
 {
-	struct walk w = {.e = e, .in = in, .out = out, .user = true, .write = true};
+	struct walk w = {
+		.e = e, .in = in, .out = out, .user = true, .write = true, .paging_write = true};
 	u64 table;
 	u8 info;
 
 	out->status = WALK_OK;
 	if (!(e->cr0 & C0_PG))
-		return finish(e, in, out, in->laddr, true, 0);
+		return finish(&w, in->laddr, true, 0);
 	if (!start(&w, &table) || !levels(&w, table))
 		return out->status;
 	info = (w.entry[w.n - 1] & PTE_G && e->cr4 & C4_PGE ? TLB_GLOBAL : 0) |
@@ -322,6 +370,5 @@ enum walk_status paging_walk(const struct walk_env *e, const struct walk_in *in,
 		: w.level == 0		? 0
 		: w.format == FORMAT_32 ? TLB_LARGE_1G /* 4 MiB: swept as the larger region */
 					: TLB_LARGE_2M);
-	return finish(e, in, out, leaf_address(&w), may_write(&w) && w.entry[w.n - 1] & PTE_D,
-		      info);
+	return finish(&w, leaf_address(&w), may_write(&w) && w.entry[w.n - 1] & PTE_D, info);
 }

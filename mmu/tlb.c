@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mmu/tlb.h"
+#include "mmu/walk.h"
 
 static unsigned slot_of(u64 laddr)
 {
@@ -194,17 +195,17 @@ static struct tlb_ctx *take_over(struct tlb *t)
 	return best;
 }
 
-void tlb_switch(struct tlb *t, u16 vpid, u64 eptp, u16 pcid, u32 rights, u64 keys)
+void tlb_switch(struct tlb *t, u16 vpid, u64 ept_tag, u16 pcid, u32 rights, u64 keys)
 {
 	struct tlb_ctx *c = t->cur;
 
-	if (c->vpid == vpid && c->eptp == eptp && c->pcid == pcid && c->rights == rights &&
+	if (c->vpid == vpid && c->ept_tag == ept_tag && c->pcid == pcid && c->rights == rights &&
 	    c->keys == keys)
 		return;
 	c->last_use = ++t->tick;
 	for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
 		c = &t->ctx[i];
-		if (c->valid && c->pcid == pcid && c->vpid == vpid && c->eptp == eptp &&
+		if (c->valid && c->pcid == pcid && c->vpid == vpid && c->ept_tag == ept_tag &&
 		    c->rights == rights && c->keys == keys) {
 			t->cur = c;
 			return;
@@ -212,7 +213,7 @@ void tlb_switch(struct tlb *t, u16 vpid, u64 eptp, u16 pcid, u32 rights, u64 key
 	}
 	c = take_over(t);
 	c->vpid = vpid;
-	c->eptp = eptp;
+	c->ept_tag = ept_tag;
 	c->pcid = pcid;
 	c->rights = rights;
 	c->keys = keys;
@@ -255,11 +256,24 @@ void tlb_fill_fetch(struct tlb_table *t, u64 laddr, u64 paddr, u8 info)
 	t->it[s].paddr = paddr & PAGE_MASK;
 }
 
-static void ept_cache_clear(struct tlb *t, u64 eptp, bool all)
+static bool same_ept(u64 tag, u64 eptp)
+{
+	return tag && ((tag ^ eptp) & EPTP_ADDRESS) == 0;
+}
+
+static void ept_cache_clear(struct tlb *t, u64 eptp)
 {
 	for (unsigned i = 0; i < EPT_CACHE_SIZE; i++)
-		if (all || ((t->ept[i].eptp ^ eptp) & PAGE_MASK) == 0)
+		if (same_ept(t->ept[i].ept_tag, eptp))
 			t->ept[i].gpa = ~0ull;
+}
+
+void tlb_forget_ept(struct tlb *t)
+{
+	if (++t->ept_epoch)
+		return;
+	for (unsigned i = 0; i < EPT_CACHE_SIZE; i++) /* the old epochs would come again */
+		t->ept[i].gpa = ~0ull;
 }
 
 void tlb_flush_all(struct tlb *t)
@@ -270,20 +284,10 @@ void tlb_flush_all(struct tlb *t)
 	for (unsigned i = 0; i < TLB_CONTEXTS; i++)
 		if (t->ctx[i].valid)
 			flush_ctx(&t->ctx[i], &all);
-	ept_cache_clear(t, 0, true);
+	tlb_forget_ept(t);
 }
 
-void tlb_flush_vpid_eptp(struct tlb *t, u16 vpid, u64 eptp, bool globals)
-{
-	const struct victim w = {.keep_global = !globals};
-
-	t->flushes++;
-	for (unsigned i = 0; i < TLB_CONTEXTS; i++)
-		if (t->ctx[i].valid && t->ctx[i].vpid == vpid && t->ctx[i].eptp == eptp)
-			flush_ctx(&t->ctx[i], &w);
-}
-
-void tlb_flush_pcid(struct tlb *t, u16 vpid, u64 eptp, u16 pcid)
+void tlb_flush_pcid(struct tlb *t, u16 vpid, u16 pcid)
 {
 	const struct victim w = {.keep_global = true};
 
@@ -291,22 +295,20 @@ void tlb_flush_pcid(struct tlb *t, u16 vpid, u64 eptp, u16 pcid)
 	for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
 		struct tlb_ctx *c = &t->ctx[i];
 
-		if (c->valid && c->vpid == vpid && c->eptp == eptp && c->pcid == pcid)
+		if (c->valid && c->vpid == vpid && c->pcid == pcid)
 			flush_ctx(c, &w);
 	}
 }
 
-void tlb_flush_laddr(struct tlb *t, u16 vpid, u64 eptp, u16 pcid, u64 laddr, bool globals)
+void tlb_flush_laddr(struct tlb *t, u16 vpid, u16 pcid, u64 laddr, bool globals)
 {
 	struct victim w = {.keep_global = !globals, .one = true, .laddr = laddr};
 
 	for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
 		struct tlb_ctx *c = &t->ctx[i];
 
-		if (!c->valid || c->vpid != vpid || c->eptp != eptp)
-			continue;
 		/* In another PCID only a global page's entries go; dropping a few more is allowed. */
-		if (c->pcid == pcid || globals)
+		if (c->valid && c->vpid == vpid && (c->pcid == pcid || globals))
 			flush_ctx(c, &w);
 	}
 }
@@ -348,10 +350,10 @@ void tlb_flush_eptp(struct tlb *t, u64 eptp)
 	for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
 		struct tlb_ctx *c = &t->ctx[i];
 
-		if (c->valid && c->eptp && ((c->eptp ^ eptp) & PAGE_MASK) == 0)
+		if (c->valid && same_ept(c->ept_tag, eptp))
 			flush_ctx(c, &all);
 	}
-	ept_cache_clear(t, eptp, false);
+	ept_cache_clear(t, eptp);
 }
 
 void tlb_flush_all_eptps(struct tlb *t)
@@ -360,9 +362,33 @@ void tlb_flush_all_eptps(struct tlb *t)
 
 	t->flushes++;
 	for (unsigned i = 0; i < TLB_CONTEXTS; i++)
-		if (t->ctx[i].valid && t->ctx[i].eptp)
+		if (t->ctx[i].valid && t->ctx[i].ept_tag)
 			flush_ctx(&t->ctx[i], &all);
-	ept_cache_clear(t, 0, true);
+	tlb_forget_ept(t);
+}
+
+static void drop_in(struct tlb_ctx *c, const struct victim *w, bool large)
+{
+	for (unsigned i = 0; i < TLB_WAYS; i++) {
+		if (c->way[i] && large)
+			flush_table(c->way[i], w);
+		else if (c->way[i])
+			flush_small(c->way[i], w);
+	}
+}
+
+void tlb_drop_current(struct tlb *t, u64 laddr, bool large)
+{
+	const struct victim w = {.one = true, .laddr = laddr};
+	const struct tlb_ctx *cur = t->cur;
+
+	for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+		struct tlb_ctx *c = &t->ctx[i];
+
+		if (c->valid && c->vpid == cur->vpid && c->pcid == cur->pcid &&
+		    c->ept_tag == cur->ept_tag)
+			drop_in(c, &w, large);
+	}
 }
 
 static void drop_stores(struct tlb_table *t, u64 host)

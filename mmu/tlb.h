@@ -67,9 +67,9 @@ enum tlb_way {
 
 struct tlb_ctx {
 	u16 vpid, pcid;
-	u32 rights; /* CR0, CR4 and EFER bits that the entries were checked with */
-	u64 eptp;   /* EPTP bits 51:12 plus the walk-relevant low bits; 0: no EPT */
-	u64 keys;   /* PKRU and IA32_PKRS that the entries were checked with */
+	u32 rights;  /* CR0, CR4 and EFER bits that the entries were checked with */
+	u64 ept_tag; /* of walk.h; 0: no EPT */
+	u64 keys;    /* PKRU and IA32_PKRS that the entries were checked with */
 	bool valid;
 	u64 last_use;
 	struct tlb_table *way[TLB_WAYS]; /* allocated on first use */
@@ -81,9 +81,10 @@ struct tlb_ctx {
 #define EPT_CACHE_SIZE 1024
 struct ept_cache_entry {
 	u64 gpa; /* page; ~0 empty */
-	u64 eptp;
+	u64 ept_tag;
 	u64 paddr; /* page */
-	u8 rights; /* EPT rights R 1, W 2, X 4; W only if the dirty flag needs no update */
+	u32 epoch; /* counts only in that of struct tlb */
+	u8 rights; /* enum ept_right; W only if the dirty flag needs no update */
 	u8 large;  /* enum tlb_info large bits */
 };
 
@@ -92,15 +93,16 @@ struct tlb {
 	struct tlb_ctx *cur;
 	u64 tick;
 	struct ept_cache_entry ept[EPT_CACHE_SIZE];
+	u32 ept_epoch;
 	u64 flushes, fills; /* counted for `info` and the benches */
 };
 
 bool tlb_init(struct tlb *t);
 void tlb_free(struct tlb *t);
-/* Makes (vpid, eptp, pcid) current; finds it or takes over the least recently used context. A
+/* Makes (vpid, ept_tag, pcid) current; finds it or takes over the least recently used context. A
  * processor caches translations and asks for rights anew, so software changes rights (protection
  * keys; CR0.WP of a guest by its hypervisor) without a flush: other rights are another context. */
-void tlb_switch(struct tlb *t, u16 vpid, u64 eptp, u16 pcid, u32 rights, u64 keys);
+void tlb_switch(struct tlb *t, u16 vpid, u64 ept_tag, u16 pcid, u32 rights, u64 keys);
 /* The current context's table for a way of access. */
 struct tlb_table *tlb_table(struct tlb *t, enum tlb_way way);
 
@@ -108,22 +110,27 @@ void tlb_fill_load(struct tlb_table *t, u64 laddr, const u8 *host_page, u8 info)
 void tlb_fill_store(struct tlb_table *t, u64 laddr, u8 *host_page, u8 info);
 void tlb_fill_fetch(struct tlb_table *t, u64 laddr, u64 paddr, u8 info);
 
-/* Invalidations, each exactly what the SDM asks for. */
+/* Invalidations, each exactly what the SDM asks for. Those that guests cause by themselves are for
+ * one VPID and, as the SDM has it, for combined mappings of every EPTP. */
 void tlb_flush_all(struct tlb *t);
-/* Everything of one VPID under one EPTP (root: 0,0): MOV CR0/CR4 and INVPCID type 2. */
-void tlb_flush_vpid_eptp(struct tlb *t, u16 vpid, u64 eptp, bool globals);
-/* One PCID of (vpid, eptp) but for global pages: MOV CR3, INVPCID type 1. */
-void tlb_flush_pcid(struct tlb *t, u16 vpid, u64 eptp, u16 pcid);
-/* INVLPG (and INVPCID type 0 with globals = false): one address; global pages in every PCID. */
-void tlb_flush_laddr(struct tlb *t, u16 vpid, u64 eptp, u16 pcid, u64 laddr, bool globals);
-/* INVVPID: types 0 (address), 1 (single context), 3 (retaining globals); all EPTPs. vpid != 0. */
+/* Everything of one VPID: MOV CR0/CR4, INVPCID types 2 and 3, INVVPID types 1 and 3. */
 void tlb_flush_vpid(struct tlb *t, u16 vpid, bool globals);
+/* One PCID of a VPID but for global pages: MOV CR3, INVPCID type 1. */
+void tlb_flush_pcid(struct tlb *t, u16 vpid, u16 pcid);
+/* INVLPG (and INVPCID type 0 with globals = false): one address; global pages in every PCID. */
+void tlb_flush_laddr(struct tlb *t, u16 vpid, u16 pcid, u64 laddr, bool globals);
+/* INVVPID type 0. */
 void tlb_flush_vpid_laddr(struct tlb *t, u16 vpid, u64 laddr);
 /* INVVPID type 2: all VPIDs but 0. */
 void tlb_flush_all_vpids(struct tlb *t);
 /* INVEPT types 1 and 2: every context that used the EPTP (bits 51:12), or any EPTP. */
 void tlb_flush_eptp(struct tlb *t, u64 eptp);
 void tlb_flush_all_eptps(struct tlb *t);
+/* An EPT violation: what is held of the address for this VPID, PCID and EPTP goes. large: the translation may
+ * have been that of a large page. */
+void tlb_drop_current(struct tlb *t, u64 laddr, bool large);
+/* Guest-physical pages of every EPTP. */
+void tlb_forget_ept(struct tlb *t);
 /* A physical page got decoded code in it: no store entry to it may remain. */
 void tlb_drop_stores(struct tlb *t, const u8 *host_page);
 

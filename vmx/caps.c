@@ -46,6 +46,7 @@ void vmx_model_mask_all(struct vmx_model_mask *m, u64 cr4_fixed1, u8 maxphyaddr,
 {
 	for (unsigned w = 0; w < VMX_WORDS; w++)
 		m->control[w] = ~0ull;
+	m->ept_vpid = m->vmfunc = ~0ull;
 	m->cr4_fixed1 = cr4_fixed1;
 	m->maxphyaddr = maxphyaddr;
 	m->laddr_width = laddr_width;
@@ -56,11 +57,13 @@ static u64 ept_vpid_caps(const struct vmx_caps *caps)
 	u64 cap = 0;
 
 	if (vmx_may(caps, PROC2_ENABLE_EPT))
-		cap |= EPT_CAP_EXECUTE_ONLY | EPT_CAP_WALK_4 | EPT_CAP_UC | EPT_CAP_WB |
-		       EPT_CAP_2M | EPT_CAP_1G | EPT_CAP_INVEPT | EPT_CAP_AD |
-		       EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL;
+		cap |= EPT_CAP_EXECUTE_ONLY | EPT_CAP_WALK_4 | EPT_CAP_WALK_5 | EPT_CAP_UC |
+		       EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_1G | EPT_CAP_INVEPT | EPT_CAP_AD |
+		       EPT_CAP_ADVANCED_INFO | EPT_CAP_INVEPT_TYPE(1) | EPT_CAP_INVEPT_TYPE(2);
 	if (vmx_may(caps, PROC2_ENABLE_VPID))
 		cap |= EPT_CAP_INVVPID | EPT_CAP_INVVPID_TYPES;
+	if (vmx_may(caps, PROC2_ENABLE_EPT) && vmx_may(caps, PROC3_ENABLE_HLAT))
+		cap |= EPT_CAP_HLAT_PREFIX(VMX_HLAT_PREFIX_MAX);
 	return cap;
 }
 
@@ -89,8 +92,9 @@ void vmx_caps_init(struct vmx_caps *caps, const struct vmx_model_mask *m)
 	caps->cr4_fixed1 = m->cr4_fixed1 | caps->cr4_fixed0;
 	if (caps->cr4_fixed1 & CR4_CET_BIT)
 		caps->basic |= VMX_BASIC_ANY_ERROR_CODE;
-	caps->ept_vpid = ept_vpid_caps(caps);
-	caps->vmfunc = 0;
+	caps->ept_vpid = ept_vpid_caps(caps) & m->ept_vpid;
+	caps->vmfunc =
+		vmx_may(caps, PROC2_ENABLE_VM_FUNCTIONS) ? VMFUNC_EPTP_SWITCHING & m->vmfunc : 0;
 	vmcs_caps_init(caps);
 }
 

@@ -43,6 +43,7 @@ static inline bool vmx_control_on(const struct vmx_controls *c, enum vmx_control
 
 #define VMX_REVISION 0x47494701u /* bit 31 is the shadow-VMCS indicator */
 #define VMX_CR3_TARGETS 4
+#define VMX_HLAT_PREFIX_MAX 1
 #define VMX_MSR_LIST_MAX 512	    /* IA32_VMX_MISC[27:25] = 0 */
 #define VMX_PREEMPTION_TIMER_RATE 5 /* one timer tick per 2^5 TSC ticks */
 /* A VM entry takes this many ticks after the timer has begun to count, as the world switch of a
@@ -54,6 +55,7 @@ static inline bool vmx_control_on(const struct vmx_controls *c, enum vmx_control
 /* What a CPU model takes away, and the facts of it that the capability MSRs repeat. */
 struct vmx_model_mask {
 	u64 control[VMX_WORDS]; /* controls that may be 1, ANDed with what is built */
+	u64 ept_vpid, vmfunc;	/* the same for IA32_VMX_EPT_VPID_CAP and IA32_VMX_VMFUNC */
 	u64 cr4_fixed1;		/* CR4 bits that may be 1 */
 	u8 maxphyaddr;		/* bits */
 	u8 laddr_width;		/* widest linear address the CPU has: 48 or 57 */
@@ -69,11 +71,16 @@ struct vmx_model_mask {
 #define EPT_CAP_1G BIT(17)
 #define EPT_CAP_INVEPT BIT(20)
 #define EPT_CAP_AD BIT(21)
+#define EPT_CAP_ADVANCED_INFO BIT(22)
 #define EPT_CAP_SHADOW_STACK BIT(23)
-#define EPT_CAP_INVEPT_SINGLE BIT(25)
-#define EPT_CAP_INVEPT_ALL BIT(26)
+#define EPT_CAP_INVEPT_TYPE(type) BIT(24 + (type)) /* single-context 1, all-context 2 */
 #define EPT_CAP_INVVPID BIT(32)
+#define EPT_CAP_INVVPID_TYPE(type) BIT(40 + (type)) /* 0 to 3 */
 #define EPT_CAP_INVVPID_TYPES (15ull << 40)
+#define EPT_CAP_HLAT_PREFIX(size) ((u64)(size) << 48) /* bits 53:48: the largest prefix size */
+
+/* IA32_VMX_VMFUNC and the VM-function controls. */
+#define VMFUNC_EPTP_SWITCHING BIT(0)
 
 /* IA32_VMX_MISC. */
 #define VMX_MISC_LMA_STORE BIT(5)

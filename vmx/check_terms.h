@@ -114,6 +114,18 @@ static inline bool eptp_walk_valid(const struct vmx_check *c, u64 eptp)
 	return (length == 4 && (cap & EPT_CAP_WALK_4)) || (length == 5 && (cap & EPT_CAP_WALK_5));
 }
 
+#define HLATP_RESERVED_BITS 0xfe7ull
+
+static inline u64 hlat_prefix_max(const struct vmx_check *c)
+{
+	return bits(c->env->caps->ept_vpid, 53, 48);
+}
+
+static inline bool eptp_switching(const struct vmx_check *c)
+{
+	return ON(PROC2_ENABLE_VM_FUNCTIONS) && V(VM_FUNCTION_CONTROLS) & VMFUNC_EPTP_SWITCHING;
+}
+
 /* --- the guest --- */
 
 static inline bool guest_pe(const struct vmx_check *c)

@@ -196,11 +196,12 @@ static void inject(struct vcpu *v)
 	v->shadow = SHADOW_NONE;
 }
 
-void vmx_flush_vpid0(struct vcpu *v, u64 eptp)
+/* Processors keep no guest-physical mappings of pages beside the combined ones, and there is software
+ * that clears dirty flags of EPT without INVEPT between VM entries without VPID. */
+void vmx_flush_vpid0(struct vcpu *v)
 {
-	tlb_flush_vpid_eptp(&v->tlb, 0, 0, true);
-	if (eptp)
-		tlb_flush_vpid_eptp(&v->tlb, 0, eptp, true);
+	tlb_flush_vpid(&v->tlb, 0, true);
+	tlb_forget_ept(&v->tlb);
 }
 
 /* Non-root operation begins: what vcpu_recompute and the walks look at. */
@@ -217,7 +218,8 @@ static void begin_non_root(struct vcpu *v, const struct vmx_controls *ctl)
 	x->ple_first = x->ple_last = 0;
 	x->mtf_icount = vcpu_icount(v) + VMENTRY_RETIRES;
 	if (!x->vpid)
-		vmx_flush_vpid0(v, x->eptp);
+		vmx_flush_vpid0(v);
+	vmx_hlat_entered(v);
 }
 
 static int enter_guest(struct vcpu *v)

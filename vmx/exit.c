@@ -10,7 +10,6 @@
 #include "vmx/internal.h"
 
 #define INFO_VALID BIT(31)
-#define INFO_NMI_UNBLOCKING BIT(12)
 #define PENDING_ENABLED_BREAKPOINT BIT(12)
 #define PENDING_BS BIT(14)
 
@@ -119,8 +118,7 @@ static void save_guest(struct vcpu *v, enum exit_rf rf)
 
 /* --- exit information --- */
 
-/* NMI blocking that an IRET had removed before it faulted: bit 12, if no event was in delivery. */
-static bool unblocked_nmi(const struct vcpu *v)
+bool vmx_nmi_unblocked(const struct vcpu *v)
 {
 	return v->vmx.iret_unblocked_at == vmx_icount(v) && !v->vmx.vectoring_info;
 }
@@ -140,11 +138,12 @@ static void record(struct vcpu *v, const struct vm_exit *e)
 	info->idt_vectoring_error_code = x->vectoring_error;
 	info->instruction_length = x->vectoring_length ? x->vectoring_length : e->length;
 	info->instruction_info = e->insn_info;
-	if (!unblocked_nmi(v))
+	if (!vmx_nmi_unblocked(v))
 		return;
 	if (e->reason == EXIT_REASON_EXCEPTION_OR_NMI)
 		info->interruption_info |= INFO_NMI_UNBLOCKING;
-	else if (e->reason == EXIT_REASON_EPT_VIOLATION)
+	else if (e->reason == EXIT_REASON_EPT_VIOLATION || e->reason == EXIT_REASON_PML_FULL ||
+		 e->reason == EXIT_REASON_SPP_EVENT)
 		info->qualification |= INFO_NMI_UNBLOCKING;
 }
 
@@ -269,8 +268,8 @@ static int enter_host(struct vcpu *v, bool was_ia32e)
 {
 	struct vmx_state *x = &v->vmx;
 	const struct vmcs_control *c = &x->vmcs.ctl;
-	u64 eptp = x->eptp, pdpte;
 	struct msr_list_end end;
+	u64 pdpte;
 
 	x->vpid = 0;
 	x->eptp = 0;
@@ -282,7 +281,7 @@ static int enter_host(struct vcpu *v, bool was_ia32e)
 		return vmx_abort(v, RULE_HOST_MODE, 0);
 	load_host(v);
 	if (!vmx_on(x, PROC2_ENABLE_VPID))
-		vmx_flush_vpid0(v, eptp);
+		vmx_flush_vpid0(v);
 	pdpte = load_host_pdptes(v);
 	if (pdpte)
 		return vmx_abort(v, RULE_HOST_PDPTES, pdpte);
@@ -329,21 +328,4 @@ int vm_entry_failure(struct vcpu *v, u32 reason, u64 qualification)
 	log_exit(v, x->vmcs.info.exit_reason, qualification);
 	x->non_root = false;
 	return enter_host(v, false);
-}
-
-/* --- exits of memory accesses --- */
-
-int vmx_ept_fault(struct vcpu *v, const struct walk_out *out, u64 laddr, bool laddr_valid)
-{
-	struct vm_exit e = {.gpa = out->gpa, .rf = v->delivering ? RF_KEEP : RF_SET};
-
-	if (out->status == WALK_EPT_MISCONFIG) {
-		e.reason = EXIT_REASON_EPT_MISCONFIGURATION;
-		e.length = insn_length_now(v);
-		return vm_exit(v, &e);
-	}
-	e.reason = EXIT_REASON_EPT_VIOLATION;
-	e.qualification = laddr_valid ? out->qualification | BIT(7) : out->qualification & ~BIT(8);
-	e.laddr = laddr_valid ? laddr : 0;
-	return vm_exit(v, &e);
 }

@@ -334,7 +334,7 @@ int op_vmwrite(struct vcpu *v, const struct insn *i)
 	return vm_succeed(v);
 }
 
-/* --- VM entry, VMCALL, VMFUNC --- */
+/* --- VM entry, VMCALL --- */
 
 static int enter(struct vcpu *v, const struct insn *i, bool launch)
 {
@@ -376,12 +376,6 @@ int op_vmcall(struct vcpu *v, const struct insn *i)
 	return r ? r : vmx_refuse(v, RULE_VMCALL_IN_ROOT, 0);
 }
 
-int op_vmfunc(struct vcpu *v, const struct insn *i)
-{
-	(void)i;
-	return raise_ud(v);
-}
-
 /* --- INVEPT, INVVPID --- */
 
 static int read_descriptor(struct vcpu *v, const struct insn *i, u64 desc[2])
@@ -394,14 +388,6 @@ static int read_descriptor(struct vcpu *v, const struct insn *i, u64 desc[2])
 	return r;
 }
 
-static bool eptp_valid(const struct vcpu *v, u64 eptp)
-{
-	u64 type = bits(eptp, 2, 0);
-
-	return (type == 0 || type == 6) && bits(eptp, 5, 3) == 3 && !bits(eptp, 11, 7) &&
-	       !(eptp >> v->vmx.caps.maxphyaddr);
-}
-
 int op_invept(struct vcpu *v, const struct insn *i)
 {
 	u64 type = v->reg[i->reg] & size_mask(operand_size(v)), desc[2];
@@ -412,16 +398,15 @@ int op_invept(struct vcpu *v, const struct insn *i)
 	r = begin(v, i, X_INVEPT, RULE_INVEPT_VMX_OPERATION);
 	if (r)
 		return r;
-	if ((type != 1 || !(v->vmx.caps.ept_vpid & EPT_CAP_INVEPT_SINGLE)) &&
-	    (type != 2 || !(v->vmx.caps.ept_vpid & EPT_CAP_INVEPT_ALL)))
+	if (type < 1 || type > 2 || !(v->vmx.caps.ept_vpid & EPT_CAP_INVEPT_TYPE(type)))
 		return vmx_refuse(v, RULE_INVEPT_TYPE, type);
 	r = read_descriptor(v, i, desc);
 	if (r)
 		return r;
-	if (type == 1 && !eptp_valid(v, desc[0]))
+	if (type == 1 && !vmx_eptp_usable(&v->vmx.caps, desc[0]))
 		return vmx_refuse(v, RULE_INVEPT_EPTP, desc[0]);
 	if (type == 1)
-		tlb_flush_eptp(&v->tlb, desc[0] & PAGE_MASK);
+		tlb_flush_eptp(&v->tlb, desc[0]);
 	else
 		tlb_flush_all_eptps(&v->tlb);
 	return vm_succeed(v);
@@ -467,7 +452,7 @@ int op_invvpid(struct vcpu *v, const struct insn *i)
 	r = begin(v, i, X_INVVPID, RULE_INVVPID_VMX_OPERATION);
 	if (r)
 		return r;
-	if (type > 3 || !(v->vmx.caps.ept_vpid & BIT(40 + type)))
+	if (type > 3 || !(v->vmx.caps.ept_vpid & EPT_CAP_INVVPID_TYPE(type)))
 		return vmx_refuse(v, RULE_INVVPID_TYPE, type);
 	r = read_descriptor(v, i, desc);
 	if (r)

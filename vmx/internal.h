@@ -57,6 +57,12 @@ struct msr_list_end msr_list_store(struct vcpu *v, u64 addr, u32 count);
 /* exit_print.c: what the qualification of an exit with this reason says; nothing if it has none. */
 void vmx_print_qualification(FILE *out, u32 reason, u64 qualification);
 
+/* Bits of exit qualifications and interruption information. */
+#define INFO_NMI_UNBLOCKING BIT(12)
+#define SPP_QUALIFICATION_MISS BIT(11)
+/* An IRET had removed NMI blocking before it faulted, and no event was in delivery. */
+bool vmx_nmi_unblocked(const struct vcpu *v);
+
 /* CR0 bits that VM entry and VM exit leave alone: ET, NW, CD and the reserved ones. */
 #define CR0_NOT_LOADED 0x7ffaffd0ull
 
@@ -98,7 +104,16 @@ bool preempt_timer_expired(const struct vcpu *v);
 /* vapic.c: VTPR fell below the threshold. */
 bool vapic_below_threshold(struct vcpu *v);
 
+/* ept.c: VM entry would take the EPTP. */
+bool vmx_eptp_usable(const struct vmx_caps *caps, u64 eptp);
+/* Translations do not know the HLAT pointer; they go when it is another one. */
+void vmx_hlat_entered(struct vcpu *v);
+
+/* ve.c */
+bool ve_convertible(struct vcpu *v, const struct walk_out *out);
+int ve_raise(struct vcpu *v, const struct vm_exit *e);
+
 /* TLB mappings of VPID 0 go at VM entry and VM exit without VPID. */
-void vmx_flush_vpid0(struct vcpu *v, u64 eptp);
+void vmx_flush_vpid0(struct vcpu *v);
 
 #endif

@@ -47,6 +47,10 @@ void vmx_cpu_init(struct vcpu *v)
 	mask_by_features(v, &m);
 	for (unsigned w = 0; model && w < VMX_WORDS; w++)
 		m.control[w] &= model->control[w];
+	if (model) {
+		m.ept_vpid &= model->ept_vpid;
+		m.vmfunc &= model->vmfunc;
+	}
 	vmx_caps_init(&v->vmx.caps, &m);
 	v->vmx.vmxon_ptr = v->vmx.current_ptr = VMX_NO_POINTER;
 }
@@ -108,7 +112,7 @@ void vmx_smi(struct vcpu *v)
 	v->cr4 &= ~CR4_VMXE;
 	x->vmxon = x->non_root = false;
 	recompute(v);
-	vmx_flush_vpid0(v, 0);
+	vmx_flush_vpid0(v);
 }
 
 /* Bits of CR0 and CR4 that VMX operation fixes. */
@@ -155,7 +159,7 @@ bool vmx_rsm(struct vcpu *v)
 	x->smm_vmxe = x->smm_vmxon = x->smm_non_root = x->smm_v86 = false;
 	x->smm_cpl = x->smm_shadow = 0;
 	tlb_flush_all_vpids(&v->tlb);
-	vmx_flush_vpid0(v, x->eptp);
+	vmx_flush_vpid0(v);
 	return true;
 }
 

@@ -118,9 +118,11 @@ static inline u64 vmx_tsc(const struct vcpu *v)
 }
 
 /* --- memory --- */
-/* EPT violation or misconfiguration met by a walk. Always EXEC_VMEXIT. laddr_valid: the access had
- * a linear address (false: loading PDPTEs). */
-int vmx_ept_fault(struct vcpu *v, const struct walk_out *out, u64 laddr, bool laddr_valid);
+/* What the VMCS makes of page walks; w->eptp is that of v. */
+void vmx_walk_env(struct vcpu *v, struct walk_env *w);
+/* What a walk met in the EPT or beside it: EXEC_VMEXIT, or EXEC_FAULT for a virtualization
+ * exception. laddr: 0 if the access had no linear address (loading PDPTEs). */
+int vmx_ept_fault(struct vcpu *v, const struct walk_out *out, u64 laddr);
 /* No TLB entry may be made for the APIC-access page: its accesses come to vmx_apic_access. */
 static inline bool vmx_is_apic_page(const struct vcpu *v, u64 paddr)
 {

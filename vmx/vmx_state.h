@@ -67,6 +67,7 @@ struct vmx_state {
 	/* --- derived --- */
 	u8 dirty;		     /* enum vmcs_group: written since the last successful entry */
 	struct vmx_controls checked; /* controls that the skipped checks were made with */
+	u64 hlat_entered; /* HLAT pointer and prefix size of the last entry that had them */
 	struct vmx_caps caps;
 
 	/* --- statistics --- */

@@ -69,7 +69,7 @@ static void setup(void)
 				.efer = 0xd00,
 				.nx = true,
 				.page1g = true,
-				.ept_exec_only = true,
+				.ept_mode = EPT_EXEC_ONLY | EPT_PAGE_2M | EPT_PAGE_1G,
 				.reserved_phys = (BIT(52) - 1) & ~(BIT(46) - 1)};
 	build_ept();
 	build_paging();
@@ -83,13 +83,20 @@ static void teardown(void)
 
 static void use_ept(bool ad)
 {
-	env.eptp = EPT_ROOT | 0x1e | (ad ? 0x40 : 0);
-	env.ept_ad = ad;
+	env.eptp = EPT_ROOT | 0x1e | (ad ? EPTP_AD : 0);
+	env.ept_tag = ept_tag(env.eptp, env.ept_mode);
 }
 
 static void forget(void)
 {
 	tlb_flush_all(&tlb);
+}
+
+static enum walk_status data(u64 gpa, u8 access, struct walk_out *out)
+{
+	struct ept_in in = {.gpa = gpa, .access = access, .use = EPT_DATA};
+
+	return ept_walk(&env, &in, out);
 }
 
 static u64 *ept_leaf(void)
@@ -114,14 +121,13 @@ START_TEST(ept_rights)
 
 			*ept_leaf() = PAGE_HPA | 6 << 3 | rights;
 			forget();
-			ck_assert_int_eq(ept_walk(&env, PAGE_GPA + 5, access[a], false, &out),
-					 want);
+			ck_assert_int_eq(data(PAGE_GPA + 5, access[a], &out), want);
 			if (want == WALK_OK)
 				ck_assert_uint_eq(out.paddr, PAGE_HPA + 5);
 			if (want == WALK_EPT_VIOLATION) {
 				ck_assert_uint_eq(out.gpa, PAGE_GPA + 5);
 				ck_assert_uint_eq(out.qualification,
-						  access[a] | rights << 3 | BIT(8));
+						  access[a] | rights << 3 | BIT(8) | BIT(7));
 			}
 		}
 }
@@ -137,9 +143,8 @@ START_TEST(ept_rights_of_upper_levels)
 	for (unsigned k = 0; k < ARRAY_SIZE(at); k++) {
 		put(at[k], get(at[k]) & ~2ull);
 		forget();
-		ck_assert_int_eq(ept_walk(&env, PAGE_GPA, ACCESS_READ, false, &out), WALK_OK);
-		ck_assert_int_eq(ept_walk(&env, PAGE_GPA, ACCESS_WRITE, false, &out),
-				 WALK_EPT_VIOLATION);
+		ck_assert_int_eq(data(PAGE_GPA, ACCESS_READ, &out), WALK_OK);
+		ck_assert_int_eq(data(PAGE_GPA, ACCESS_WRITE, &out), WALK_EPT_VIOLATION);
 		ck_assert_uint_eq(out.qualification >> 3 & 7, 5);
 		put(at[k], get(at[k]) | 2);
 	}
@@ -171,14 +176,14 @@ START_TEST(ept_misconfigurations)
 
 		put(cases[k].at, cases[k].entry);
 		forget();
-		ck_assert_int_eq(ept_walk(&env, PAGE_GPA, ACCESS_READ, false, &out),
+		ck_assert_int_eq(data(PAGE_GPA, ACCESS_READ, &out),
 				 cases[k].bad ? WALK_EPT_MISCONFIG : WALK_OK);
 		put(cases[k].at, old);
 	}
-	env.ept_exec_only = false;
+	env.ept_mode &= ~(u32)EPT_EXEC_ONLY;
 	*ept_leaf() = PAGE_HPA | 6 << 3 | 4;
 	forget();
-	ck_assert_int_eq(ept_walk(&env, PAGE_GPA, ACCESS_FETCH, false, &out), WALK_EPT_MISCONFIG);
+	ck_assert_int_eq(data(PAGE_GPA, ACCESS_FETCH, &out), WALK_EPT_MISCONFIG);
 }
 END_TEST
 
@@ -187,11 +192,11 @@ START_TEST(ept_accessed_dirty)
 	struct walk_out out;
 
 	use_ept(true);
-	ck_assert_int_eq(ept_walk(&env, PAGE_GPA, ACCESS_READ, false, &out), WALK_OK);
+	ck_assert_int_eq(data(PAGE_GPA, ACCESS_READ, &out), WALK_OK);
 	ck_assert_uint_eq(*ept_leaf() & 0x300, 0x100);
 	ck_assert(!out.writable);
 	ck_assert_uint_eq(get(EPT_ROOT) & 0x100, 0x100);
-	ck_assert_int_eq(ept_walk(&env, PAGE_GPA, ACCESS_WRITE, false, &out), WALK_OK);
+	ck_assert_int_eq(data(PAGE_GPA, ACCESS_WRITE, &out), WALK_OK);
 	ck_assert_uint_eq(*ept_leaf() & 0x300, 0x300);
 	ck_assert(out.writable);
 }
@@ -205,7 +210,7 @@ START_TEST(ept_loop)
 	use_ept(false);
 	put(EPT_ROOT, EPT_ROOT | 7);
 	forget();
-	ept_walk(&env, 0, ACCESS_READ, false, &out);
+	data(0, ACCESS_READ, &out);
 	ck_assert_int_ne(out.status, WALK_PAGE_FAULT);
 }
 END_TEST
@@ -370,7 +375,7 @@ START_TEST(rights_are_contexts)
 	tlb_switch(&tlb, 3, 0, 5, 0, 0);
 	ck_assert(hit(0x5000));
 	tlb_switch(&tlb, 3, 0, 5, 0, 1);
-	tlb_flush_pcid(&tlb, 3, 0, 5);
+	tlb_flush_pcid(&tlb, 3, 5);
 	tlb_switch(&tlb, 3, 0, 5, 0, 0);
 	ck_assert(!hit(0x5000));
 }
@@ -383,20 +388,20 @@ START_TEST(invalidations)
 	tlb_switch(&tlb, 0, 0, 1, 0, 0);
 	fill(0x5000, TLB_GLOBAL);
 	fill(0x7000, 0);
-	tlb_flush_pcid(&tlb, 0, 0, 1);
+	tlb_flush_pcid(&tlb, 0, 1);
 	ck_assert(hit(0x5000) && !hit(0x7000));
 	fill(0x7000, 0);
-	tlb_flush_laddr(&tlb, 0, 0, 1, 0x7000, true);
+	tlb_flush_laddr(&tlb, 0, 1, 0x7000, true);
 	ck_assert(hit(0x5000) && !hit(0x7000));
-	tlb_flush_laddr(&tlb, 0, 0, 1, 0x5000, false);
+	tlb_flush_laddr(&tlb, 0, 1, 0x5000, false);
 	ck_assert(hit(0x5000));
-	tlb_flush_laddr(&tlb, 0, 0, 1, 0x5000, true);
+	tlb_flush_laddr(&tlb, 0, 1, 0x5000, true);
 	ck_assert(!hit(0x5000));
 	/* one address drops every 4-KByte piece of the large page around it */
 	fill(0x200000, TLB_LARGE_2M);
 	fill(0x3ff000, TLB_LARGE_2M);
 	fill(0x400000, TLB_LARGE_2M);
-	tlb_flush_laddr(&tlb, 0, 0, 1, 0x2a5000, true);
+	tlb_flush_laddr(&tlb, 0, 1, 0x2a5000, true);
 	ck_assert(!hit(0x200000) && !hit(0x3ff000) && hit(0x400000));
 	/* ... of each of many large pages, and of no other */
 	for (u64 shift = 21; shift <= 30; shift += 9) {

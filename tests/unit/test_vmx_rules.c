@@ -247,7 +247,7 @@ static void no_invalidation(void)
 
 static void one_type_only(void)
 {
-	v->vmx.caps.ept_vpid &= ~(EPT_CAP_INVEPT_SINGLE | BIT(41));
+	v->vmx.caps.ept_vpid &= ~(EPT_CAP_INVEPT_TYPE(1) | BIT(41));
 }
 
 #define EPTP 0x401eull

@@ -111,7 +111,8 @@ START_TEST(fields_follow_the_model)
 	u64 value;
 
 	vmx_model_mask_all(&m, 0x3767ff, 46, 48);
-	m.control[VMX_PROC2] = m.control[VMX_EXIT2] = 0;
+	m.control[VMX_PROC] &= ~VMX_MASK(PROC_ACTIVATE_TERTIARY_CONTROLS);
+	m.control[VMX_PROC2] = m.control[VMX_PROC3] = m.control[VMX_EXIT2] = 0;
 	vmx_caps_init(&small, &m);
 	ck_assert_uint_eq(vmcs_read(&small, &vmcs, VMCS_EPT_POINTER, &value), 12);
 	ck_assert_uint_eq(vmcs_read(&caps, &vmcs, VMCS_EPT_POINTER, &value), 0);
@@ -132,7 +133,7 @@ START_TEST(vmcs_enum_is_the_highest_index)
 		if (caps.field_exists[i] && VMCS_INDEX(vmcs_field_encoding(i)) > highest)
 			highest = VMCS_INDEX(vmcs_field_encoding(i));
 	ck_assert_uint_eq(caps.vmcs_enum, highest << 1);
-	ck_assert_uint_eq(highest, VMCS_INDEX(VMCS_SECONDARY_VM_EXIT_CONTROLS));
+	ck_assert_uint_ge(highest, VMCS_INDEX(VMCS_SECONDARY_VM_EXIT_CONTROLS));
 }
 END_TEST
 
@@ -285,8 +286,8 @@ START_TEST(single_capability_msrs)
 	ck_assert_uint_eq(msr(0x488), 0x2000);
 	ck_assert_uint_eq(msr(0x489), 0x3767ff);
 	ck_assert(!vmx_caps_read_msr(&caps, 0x47f, &value));
-	ck_assert(!vmx_caps_read_msr(&caps, 0x491, &value));
-	ck_assert(!vmx_caps_read_msr(&caps, 0x492, &value));
+	ck_assert_uint_eq(msr(0x491), 1);	/* EPTP switching */
+	ck_assert_uint_eq(msr(0x492) & 14, 14); /* allowed 1-settings in all 64 bits */
 }
 END_TEST
 
@@ -331,6 +332,8 @@ START_TEST(print_names_controls_and_reasons)
 	vmcs.ctl.proc = VMX_MASK(PROC_HLT_EXITING) | VMX_MASK(PROC_USE_MSR_BITMAPS);
 	vmcs.info.exit_reason = EXIT_REASON_EPT_VIOLATION;
 	vmcs.info.instruction_error = 7;
+	caps.may1[VMX_PROC2] &= ~(u64)VMX_MASK(PROC2_ENABLE_PML);
+	vmcs_caps_init(&caps);
 	vmcs_print(&caps, &vmcs, out);
 	fclose(out);
 	ck_assert_ptr_nonnull(strstr(text, "HLT_EXITING|USE_MSR_BITMAPS"));
