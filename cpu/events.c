@@ -49,8 +49,10 @@ static bool take_reset_signals(struct vcpu *v)
 
 static bool take_debug_trap(struct vcpu *v)
 {
-	struct event e = {
-		.valid = true, .vector = VEC_DB, .type = EVENT_HW_EXC, .dr6 = v->pending_dbg & ~PENDING_DBG_ENABLED};
+	struct event e = {.valid = true,
+			  .vector = VEC_DB,
+			  .type = EVENT_HW_EXC,
+			  .dr6 = v->pending_dbg & ~PENDING_DBG_ENABLED};
 
 	if (!v->pending_dbg || shadow_at_boundary(v) == SHADOW_MOV_SS)
 		return false;

@@ -340,6 +340,7 @@ static enum walk_status finish(const struct walk *w, u64 gpa, bool writable, u8 
 	if (!e->eptp)
 		return WALK_OK;
 	if (ept_walk(e, &in, out) != WALK_OK) {
+		out->qualification |= w->in->shadow ? BIT(13) : 0;
 		out->large &= (info & (TLB_LARGE_2M | TLB_LARGE_1G)) != 0;
 		if (out->status == WALK_EPT_VIOLATION && e->ept_mode & EPT_ADVANCED)
 			out->qualification |= (w->user ? BIT(9) : 0) | (w->write ? BIT(10) : 0) |

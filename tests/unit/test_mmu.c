@@ -408,7 +408,7 @@ START_TEST(invalidations)
 		for (u64 n = 16; n < 116; n++)
 			fill(n << shift | n << 12, shift == 21 ? TLB_LARGE_2M : TLB_LARGE_1G);
 		for (u64 n = 16; n < 116; n++) {
-			tlb_flush_laddr(&tlb, 0, 0, 1, n << shift | 0x1ff123, true);
+			tlb_flush_laddr(&tlb, 0, 1, n << shift | 0x1ff123, true);
 			ck_assert(!hit(n << shift | n << 12));
 			ck_assert(n == 115 || hit((n + 1) << shift | (n + 1) << 12));
 		}
