@@ -193,8 +193,8 @@ static inline void vcpu_no_retire(struct vcpu *v, u64 ticks)
 
 /* What PAUSE takes: less than the gap that hypervisors give a loop of them. */
 #define PAUSE_TICKS 100
-#define PORT_TICKS 1000 /* an access to a port, as on the bus that is behind most of them */
-#define CPUID_TICKS 100 /* CPUID waits for all before it */
+#define PORT_TICKS 1000	 /* an access to a port, as on the bus that is behind most of them */
+#define SERIAL_TICKS 100 /* CPUID, MOV to CR0, CR3 and CR4, INVLPG: they wait for all before them */
 
 /* Lets virtual time pass without instructions, out of the CPU's budget; at an instruction boundary
  * (icount counts) or inside a handler (the budget does). */

@@ -127,13 +127,33 @@ static bool switch_feature(struct parse *p, const char *s, size_t len, bool on)
 	return unknown_feature(p, s, len);
 }
 
-/* One item after the name: +f, -f, f, f=on, f=off. */
+#define PHYS_BITS "phys-bits"
+
+/* MAXPHYADDR, 32 to 52. */
+static bool set_phys_bits(struct parse *p, const char *s, size_t len)
+{
+	unsigned bits = 0;
+
+	for (size_t k = 0; k < len && k < 3; k++)
+		bits = s[k] >= '0' && s[k] <= '9' ? bits * 10 + (unsigned)(s[k] - '0') : 1000;
+	if (len > 2 || bits < 32 || bits > 52) {
+		snprintf(p->err, p->errlen, "cpu property '" PHYS_BITS "=%.*s': give 32 to 52",
+			 (int)len, s);
+		return false;
+	}
+	p->m->maxphyaddr = (u8)bits;
+	return true;
+}
+
+/* One item after the name: +f, -f, f, f=on, f=off, phys-bits=N. */
 static bool parse_item(struct parse *p, const char *s, size_t len)
 {
 	const char *eq = memchr(s, '=', len);
 	size_t name = eq ? (size_t)(eq - s) : len;
 	bool sign = *s == '+' || *s == '-', on = *s != '-';
 
+	if (eq && same(PHYS_BITS, s, name))
+		return set_phys_bits(p, eq + 1, len - name - 1);
 	if (sign && !eq)
 		return switch_feature(p, s + 1, len - 1, on);
 	if (eq && !sign) {
@@ -242,7 +262,7 @@ void cpu_model_list(FILE *out)
 	fprintf(out, "\nVMX controls:\n ");
 	for (unsigned i = 0; i < ARRAY_SIZE(switches); i++)
 		fprintf(out, " %s", switches[i].name);
-	fputc('\n', out);
+	fputs("\n" PHYS_BITS "=N: bits of a physical address\n", out);
 }
 
 void cpu_model_print(const struct cpu_model *m, FILE *out)
@@ -250,7 +270,7 @@ void cpu_model_print(const struct cpu_model *m, FILE *out)
 	struct vmx_model_mask standard;
 
 	standard_mask(&standard);
-	fprintf(out, "%s", m->name);
+	fprintf(out, "%s," PHYS_BITS "=%u", m->name, m->maxphyaddr);
 	for (unsigned f = 0; f < FEATURES; f++)
 		if (features[f].name)
 			fprintf(out, ",%s=%s", features[f].name, model_has(m, f) ? "on" : "off");

@@ -71,6 +71,8 @@ int x_mov_to_cr(struct vcpu *v, const struct insn *i)
 		if (r)
 			return r;
 	}
+	if (i->reg < 8)
+		vcpu_charge(v, SERIAL_TICKS);
 	switch (i->reg) {
 	case 0:
 		return cr0_write(v, value);
@@ -190,6 +192,7 @@ int x_invlpg(struct vcpu *v, const struct insn *i)
 
 	if (r)
 		return r;
+	vcpu_charge(v, SERIAL_TICKS);
 	laddr = (insn_offset(v, i) +
 		 (v->mode == MODE_64 && i->seg < SEG_FS ? 0 : v->seg[i->seg].base)) &
 		v->lin_mask;

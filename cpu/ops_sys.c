@@ -13,7 +13,7 @@ int x_cpuid(struct vcpu *v, const struct insn *i)
 
 	if (r)
 		return r;
-	vcpu_charge(v, CPUID_TICKS);
+	vcpu_charge(v, SERIAL_TICKS);
 	cpuid_query(v, (u32)v->reg[RAX], (u32)v->reg[RCX], out);
 	v->reg[RAX] = out[0];
 	v->reg[RBX] = out[1];

@@ -36,7 +36,7 @@ logs=${LOGS:-$tmp}
 mkdir -p "$logs" || exit 1
 features=" $("$gigogne" -cpu help | sed -n '/^features/,/^VMX/p' | tr '\n' ' ') \
 $("$gigogne" -cpu help | sed -n '/^VMX/,$p' | tr '\n' ' ') "
-kvm_only=' vmware_backdoors '
+kvm_only=' vmware_backdoors vmexit_vmcall hypercall '
 with_device=' vmx_apic_passthrough_thread '
 
 skip()

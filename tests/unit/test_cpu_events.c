@@ -297,10 +297,10 @@ START_TEST(test_pause_uses_the_turn_up)
 }
 END_TEST
 
-/* IN and CPUID take more time than one instruction. */
+/* IN, CPUID and MOV to CR3 take more time than one instruction. */
 START_TEST(test_slow_instructions)
 {
-	struct run r = run_new((const u8[]){0xe4, 0x80, 0x0f, 0xa2, 0xf4}, 5);
+	struct run r = run_new((const u8[]){0xe4, 0x80, 0x0f, 0xa2, 0x0f, 0x22, 0xd8, 0xf4}, 8);
 	u64 start = r.v->icount, in;
 
 	vcpu_run(r.v, 1);
@@ -310,6 +310,11 @@ START_TEST(test_slow_instructions)
 	vcpu_run(r.v, 1);
 	ck_assert_uint_eq(r.v->rip, AT_CODE + 4);
 	ck_assert_uint_ge(r.v->icount - start - in, 50);
+	r.v->reg[RAX] = r.v->cr3;
+	start = r.v->icount;
+	vcpu_run(r.v, 1);
+	ck_assert_uint_eq(r.v->rip, AT_CODE + 7);
+	ck_assert_uint_ge(r.v->icount - start, 50);
 	run_free(&r);
 }
 END_TEST

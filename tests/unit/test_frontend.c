@@ -180,6 +180,10 @@ START_TEST(features)
 	ck_assert(cpu("base,+vmx") && model_has(&model, FEAT_VMX));
 	ck_assert(!cpu("max,+avx3") && strstr(err, "'avx3'") && strstr(err, "'avx'"));
 	ck_assert(!cpu("max,vmx=maybe"));
+	ck_assert(cpu("max,phys-bits=36") && model.maxphyaddr == 36);
+	ck_assert(!cpu("max,phys-bits=31") && strstr(err, "32 to 52"));
+	ck_assert(!cpu("max,phys-bits=53") && !cpu("max,phys-bits=3x") && !cpu("max,phys-bits="));
+	ck_assert(!cpu("max,phys-bits=4294967332"));
 	ck_assert(!cpu("max,,") && strstr(err, "empty"));
 	ck_assert(!cpu("max,+") && strstr(err, "empty"));
 }
