@@ -112,7 +112,7 @@ START_TEST(getsec_is_undefined)
 	/* CR4.SMXE cannot be set: MOV RAX, CR4 */
 	v->reg[RAX] = value;
 	RIG_CODE(RIG_FREE + 0x1000, "\x0f\x22\xe0");
-	rig_run_at(v, RIG_FREE + 0x1000, 10);
+	rig_run_at(v, RIG_FREE + 0x1000, 1000);
 	ck_assert_int_eq(rig_exception(v), VEC_GP);
 	ready();
 	RIG_CODE(RIG_GUEST, "\x0f\x37");
