@@ -223,6 +223,8 @@ static void standard_mask(struct vmx_model_mask *vmx)
 	memset(vmx, 0xff, sizeof(*vmx));
 	for (unsigned i = 0; i < ARRAY_SIZE(off_by_default); i++)
 		vmx->control[off_by_default[i] >> 6] &= ~VMX_MASK(off_by_default[i]);
+#define VMXOC(member, bits) vmx->member &= ~(u64)(bits);
+#include "cpu/models.def"
 }
 
 bool cpu_model_parse(struct cpu_model *m, struct vmx_model_mask *vmx, const char *arg, char *err,

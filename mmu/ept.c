@@ -1,7 +1,7 @@
 /*
  * Guest-physical to physical addresses. SDM "The Extended Page Table Mechanism (EPT)": format with
  * 4 and 5 levels, EPT violations and misconfigurations, accessed and dirty flags, mode-based execute
- * control, paging-write control. One level loop. Left out: memory types; supervisor shadow stacks.
+ * control, paging-write control, supervisor shadow stacks. One level loop. Left out: memory types.
  */
 #include "mmu/tlb.h"
 #include "mmu/walk.h"
@@ -13,6 +13,7 @@
 #define ENTRY_XU BIT(10)
 #define ENTRY_VGP BIT(57)
 #define ENTRY_PW BIT(58)
+#define ENTRY_SSS BIT(60)
 #define ENTRY_SPP BIT(61)
 #define ENTRY_SUPPRESS_VE BIT(63)
 
@@ -20,6 +21,8 @@
 #define QUAL_RIGHTS 3
 #define QUAL_LINEAR BIT(7)
 #define QUAL_TRANSLATION BIT(8)
+#define QUAL_SHADOW BIT(13)
+#define QUAL_SSS BIT(14)
 #define QUAL_VERIFICATION BIT(15)
 
 /* The entries of one walk, outermost first. */
@@ -100,7 +103,8 @@ static enum walk_status violation(const struct ept_in *in, u8 access, u8 rights,
 	out->gpa = in->gpa;
 	out->suppress_ve = suppress_ve;
 	out->large = false;
-	out->qualification = access | (u64)(rights & (EPT_RWX | EPT_XU)) << QUAL_RIGHTS | kind;
+	out->qualification = access | (u64)(rights & (EPT_RWX | EPT_XU)) << QUAL_RIGHTS | kind |
+			     (in->shadow ? QUAL_SHADOW : 0);
 	return out->status = WALK_EPT_VIOLATION;
 }
 
@@ -129,6 +133,12 @@ static void cache_fill(const struct walk_env *e, u64 gpa, u64 paddr, u8 rights, 
 	c->epoch = e->tlb->ept_epoch;
 }
 
+/* Supervisor shadow stacks have a right of their own. */
+static bool needs_sss(const struct walk_env *e, const struct ept_in *in)
+{
+	return in->shadow && !in->user && e->eptp & EPTP_SSS;
+}
+
 static void hit(struct walk_out *out, u64 gpa, u64 paddr, u8 rights, u8 info)
 {
 	out->gpa = gpa;
@@ -149,10 +159,12 @@ static void set_accessed(const struct walk_env *e, const struct path *p, bool wr
 	}
 }
 
-static u8 needed(const struct walk_env *e, u8 access, bool user)
+static u8 needed(const struct walk_env *e, const struct ept_in *in, u8 access)
 {
-	u8 fetch = user && e->ept_mode & EPT_USER_EXECUTE ? EPT_XU : EPT_X;
+	u8 fetch = in->user && e->ept_mode & EPT_USER_EXECUTE ? EPT_XU : EPT_X;
 
+	if (unlikely(needs_sss(e, in)))
+		return EPT_R | EPT_SSS;
 	return (access & (EPT_R | EPT_W)) | (access & ACCESS_FETCH ? fetch : 0);
 }
 
@@ -184,6 +196,13 @@ static enum walk_status descend(const struct walk_env *e, const struct ept_in *i
 		*rights &= entry_rights(e, entry);
 		table = entry & EPTP_ADDRESS;
 	}
+}
+
+static u8 sss_right(const struct walk_env *e, u8 rights, u8 above, u64 leaf)
+{
+	bool stack = rights & EPT_R && above & EPT_W && leaf & ENTRY_SSS;
+
+	return e->eptp & EPTP_SSS && stack ? EPT_SSS : 0;
 }
 
 /* Guest-paging verification: the translation used paging structures that others may write. */
@@ -228,10 +247,12 @@ static enum walk_status complete(const struct walk_env *e, const struct ept_in *
 		if (dirties && e->pml_index)
 			pml_log(e, in->gpa);
 		if (!write && !(leaf & ENTRY_D))
-			rights &= (u8)~EPT_W;
+			rights &= (u8) ~(EPT_W | EPT_SSS);
 	}
 	cache_fill(e, in->gpa, paddr, rights, info);
 	hit(out, in->gpa, paddr, rights, info);
+	if (unlikely(needs_sss(e, in)))
+		out->writable = rights & EPT_SSS;
 	out->suppress_ve = leaf & ENTRY_SUPPRESS_VE;
 	return WALK_OK;
 }
@@ -247,9 +268,11 @@ enum walk_status ept_walk(const struct walk_env *e, const struct ept_in *in, str
 
 	if (in->use == EPT_WALK && ept_ad(e))
 		access |= ACCESS_READ | ACCESS_WRITE;
-	need = needed(e, access, in->user);
+	need = needed(e, in, access);
 	if (cached && (c->rights & need) == need) {
 		hit(out, in->gpa, c->paddr | (in->gpa & ~PAGE_MASK), c->rights, c->large);
+		if (unlikely(needs_sss(e, in)))
+			out->writable = true;
 		return WALK_OK;
 	}
 	if (descend(e, in, access, &p, &above, out) != WALK_OK) {
@@ -258,6 +281,7 @@ enum walk_status ept_walk(const struct walk_env *e, const struct ept_in *in, str
 		return out->status;
 	}
 	rights = (above & entry_rights(e, p.entry[p.n - 1])) | leaf_rights(e, p.entry[p.n - 1]);
+	rights |= sss_right(e, rights, above, p.entry[p.n - 1]);
 	s = allowed(e, in, need & (u8)~rights, above, &p, rights);
 	if (s == WALK_OK)
 		return complete(e, in, access & ACCESS_WRITE, &p, rights, out);
@@ -268,6 +292,8 @@ enum walk_status ept_walk(const struct walk_env *e, const struct ept_in *in, str
 		return out->status = s;
 	violation(in, access, rights, p.entry[p.n - 1] & ENTRY_SUPPRESS_VE, out);
 	out->large = p.level > 0;
+	if (e->eptp & EPTP_SSS && p.entry[p.n - 1] & ENTRY_SSS)
+		out->qualification |= QUAL_SSS;
 	if (unverified(in, rights) && !(need & (u8)~rights))
 		out->qualification |= QUAL_VERIFICATION;
 	return s;

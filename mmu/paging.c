@@ -330,6 +330,7 @@ static enum walk_status finish(const struct walk *w, u64 gpa, bool writable, u8 
 				  .access = w->in->access,
 				  .use = EPT_DATA,
 				  .user = w->user,
+				  .shadow = w->in->shadow,
 				  .verified = w->paging_write,
 				  .bytes = w->in->bytes};
 

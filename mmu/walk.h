@@ -32,6 +32,7 @@ enum ept_mode {
 	(EPT_USER_EXECUTE | EPT_SUB_PAGE | EPT_PAGING_WRITE | EPT_VERIFY_PAGING | EPT_HLAT)
 
 #define EPTP_AD BIT(6)
+#define EPTP_SSS BIT(7) /* supervisor shadow-stack control */
 #define EPTP_LEVELS(eptp) (((eptp) >> 3 & 7) + 1)
 /* The part of an EPTP that INVEPT goes by (EP4TA). */
 #define EPTP_ADDRESS 0x000ffffffffff000ull
@@ -81,14 +82,16 @@ enum walk_status {
 	WALK_SPP_MISCONFIG,
 };
 
-/* What the entries of an EPT give, all of them ANDed; the last two are of the leaf alone. */
+/* What the entries of an EPT give, all of them ANDed; the last three are of the leaf alone, but
+ * that SSS wants reads everywhere and writes above the leaf. */
 enum ept_right {
 	EPT_R = 1,
 	EPT_W = 2,
-	EPT_X = 4,   /* with mode-based execute control: supervisor-mode linear addresses */
-	EPT_XU = 8,  /* user-mode linear addresses; 0 without that control */
-	EPT_PW = 16, /* paging writes */
-	EPT_VGP = 32 /* verify guest paging */
+	EPT_X = 4,    /* with mode-based execute control: supervisor-mode linear addresses */
+	EPT_XU = 8,   /* user-mode linear addresses; 0 without that control */
+	EPT_PW = 16,  /* paging writes */
+	EPT_VGP = 32, /* verify guest paging */
+	EPT_SSS = 64  /* supervisor shadow-stack accesses */
 };
 
 struct walk_out {
@@ -121,6 +124,7 @@ struct ept_in {
 	u8 access;     /* enum access */
 	u8 use;	       /* enum ept_use */
 	bool user;     /* DATA: a user-mode linear address */
+	bool shadow;   /* DATA: a shadow-stack access */
 	bool verified; /* DATA: all guest paging structures used allow paging writes */
 	u16 bytes;     /* as in struct walk_in */
 };

@@ -62,6 +62,8 @@ static u64 ept_vpid_caps(const struct vmx_caps *caps)
 		       EPT_CAP_ADVANCED_INFO | EPT_CAP_INVEPT_TYPE(1) | EPT_CAP_INVEPT_TYPE(2);
 	if (vmx_may(caps, PROC2_ENABLE_VPID))
 		cap |= EPT_CAP_INVVPID | EPT_CAP_INVVPID_TYPES;
+	if (vmx_may(caps, PROC2_ENABLE_EPT) && vmx_may(caps, ENTRY_LOAD_CET_STATE))
+		cap |= EPT_CAP_SHADOW_STACK;
 	if (vmx_may(caps, PROC2_ENABLE_EPT) && vmx_may(caps, PROC3_ENABLE_HLAT))
 		cap |= EPT_CAP_HLAT_PREFIX(VMX_HLAT_PREFIX_MAX);
 	return cap;

@@ -31,6 +31,8 @@ static void mask_by_features(const struct vcpu *v, struct vmx_model_mask *m)
 	for (unsigned i = 0; i < ARRAY_SIZE(needs); i++)
 		if (!cpu_has(v, needs[i].feature))
 			m->control[needs[i].control >> 6] &= ~VMX_MASK(needs[i].control);
+	if (!cpu_has(v, FEAT_SHSTK))
+		m->ept_vpid &= ~EPT_CAP_SHADOW_STACK;
 	if (!has_cet(v->model)) {
 		m->control[VMX_EXIT] &= ~VMX_MASK(EXIT_LOAD_CET_STATE);
 		m->control[VMX_ENTRY] &= ~VMX_MASK(ENTRY_LOAD_CET_STATE);

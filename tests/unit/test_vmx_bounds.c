@@ -194,7 +194,7 @@ static void invalidate(exec_fn *op, u64 type, u64 low, u64 high)
 START_TEST(odd_invalidations)
 {
 	static const u64 odd[] = {0, 3, 4, 0xff, 0x100000001, ~0ull};
-	static const u64 bad_eptp[] = {0, 7 | 3 << 3, 6, 0x1e | BIT(7), 0x1e | BIT(40), ~0ull};
+	static const u64 bad_eptp[] = {0, 7 | 3 << 3, 6, 0x1e | BIT(8), 0x1e | BIT(40), ~0ull};
 
 	ready();
 	for (unsigned n = 0; n < ARRAY_SIZE(odd); n++) {
