@@ -106,6 +106,7 @@ struct memref {
 	u8 *host[2]; /* pieces in RAM; NULL: MMIO at paddr */
 	u64 paddr[2];
 	u8 size, first; /* bytes, bytes in the first piece */
+	bool vapic;	/* in the APIC-access page, virtualized */
 };
 int mem_rmw(struct vcpu *v, unsigned seg, u64 off, unsigned size, struct memref *ref, u64 *value);
 void mem_rmw_write(struct vcpu *v, const struct memref *ref, u64 value);

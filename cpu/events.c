@@ -107,6 +107,19 @@ static bool take_interrupt(struct vcpu *v)
 	return true;
 }
 
+static bool take_virtual_interrupt(struct vcpu *v)
+{
+	struct event e = {.valid = true, .type = EVENT_EXT_INT};
+	int vector = vmx_boundary_virtual_interrupt(v);
+
+	if (likely(vector < 0))
+		return false;
+	wake(v);
+	e.vector = (u8)vector;
+	event_deliver(v, e);
+	return true;
+}
+
 /* Something is pending behind an interrupt shadow: one instruction, then look again. */
 static void step_through_shadow(struct vcpu *v)
 {
@@ -125,6 +138,8 @@ bool vcpu_events(struct vcpu *v)
 		event_inject(v);
 		return true;
 	}
+	if (guest && vmx_boundary_vapic(v))
+		return true;
 	if (take_reset_signals(v))
 		return true;
 	if (guest && vmx_boundary_traps(v))
@@ -135,7 +150,7 @@ bool vcpu_events(struct vcpu *v)
 		return true;
 	if (v->activity != ACT_WAIT_SIPI && take_nmi(v))
 		return true;
-	if (guest && vmx_boundary_int_window(v))
+	if (guest && (vmx_boundary_int_window(v) || take_virtual_interrupt(v)))
 		return true;
 	if (take_interrupt(v))
 		return true;

@@ -196,13 +196,33 @@ static u64 second_addr(const struct vcpu *v, u64 laddr, unsigned first)
 	return (laddr + first) & v->lin_mask;
 }
 
-/* What cannot be virtualized (other sizes, read-modify-write) always exits. */
 static int apic_access(struct vcpu *v, u64 laddr, unsigned n, unsigned access, u64 *value)
 {
-	u64 scratch = 0;
+	return vmx_apic_access(v, laddr, (unsigned)(laddr & ~PAGE_MASK), n, access, value);
+}
 
-	return vmx_apic_access(v, laddr, (unsigned)(laddr & ~PAGE_MASK), n, access,
-			       value ? value : &scratch);
+/* An access whose second part is at the start of the APIC-access page. */
+static int apic_access_second(struct vcpu *v, u64 laddr, unsigned access)
+{
+	return vmx_apic_access_exit(v, laddr, 0, access);
+}
+
+/* The rest of a long access; what is too long for a register exits. */
+static int apic_read_bytes(struct vcpu *v, u64 laddr, u8 *out, unsigned n)
+{
+	u64 value = 0;
+	int r = apic_access(v, laddr, n, ACCESS_READ, &value);
+
+	if (!r)
+		store_le(out, value, n);
+	return r;
+}
+
+static int apic_write_bytes(struct vcpu *v, u64 laddr, const u8 *in, unsigned n)
+{
+	u64 value = n <= 8 ? load_le(in, n) : 0;
+
+	return apic_access(v, laddr, n, ACCESS_WRITE, &value);
 }
 
 int lin_read(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, u64 *value)
@@ -222,6 +242,8 @@ int lin_read(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, u64 *valu
 		watch(v, laddr, size, ACCESS_READ);
 	if (unlikely(p.vapic))
 		return apic_access(v, laddr, size, ACCESS_READ, value);
+	if (unlikely(a < size && q.vapic))
+		return apic_access_second(v, second_addr(v, laddr, a), ACCESS_READ);
 	*value = piece_read(v, &p, a);
 	if (unlikely(a < size))
 		*value |= piece_read(v, &q, size - a) << (8 * a);
@@ -245,6 +267,8 @@ int lin_write(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, u64 valu
 		watch(v, laddr, size, ACCESS_WRITE);
 	if (unlikely(p.vapic))
 		return apic_access(v, laddr, size, ACCESS_WRITE, &value);
+	if (unlikely(a < size && q.vapic))
+		return apic_access_second(v, second_addr(v, laddr, a), ACCESS_WRITE);
 	piece_write(v, &p, a, value);
 	if (unlikely(a < size))
 		piece_write(v, &q, size - a, value >> (8 * a));
@@ -279,7 +303,8 @@ int lin_read_bytes(struct vcpu *v, u64 laddr, void *buf, unsigned n, unsigned fl
 		if (r)
 			return r;
 		if (unlikely(p.vapic))
-			return apic_access(v, at, n, ACCESS_READ, NULL);
+			return left < n ? apic_access_second(v, at, ACCESS_READ)
+					: apic_read_bytes(v, at, out, n);
 		if (p.host)
 			memcpy(out, p.host, a);
 		else
@@ -315,7 +340,8 @@ int lin_write_bytes(struct vcpu *v, u64 laddr, const void *buf, unsigned n, unsi
 		if (r)
 			return r;
 		if (unlikely(p.vapic))
-			return apic_access(v, laddr, n, ACCESS_WRITE, NULL);
+			return left < n ? apic_access_second(v, laddr, ACCESS_WRITE)
+					: apic_write_bytes(v, laddr, in, n);
 		if (p.host) {
 			memcpy(p.host, in, a);
 			ram_written(v, p.paddr, p.host, a);
@@ -348,13 +374,16 @@ int lin_rmw(struct vcpu *v, u64 laddr, unsigned size, unsigned flags, struct mem
 		return r;
 	if (unlikely(v->watch))
 		watch(v, laddr, size, ACCESS_WRITE);
-	if (unlikely(p.vapic))
-		return apic_access(v, laddr, size, ACCESS_READ | ACCESS_WRITE, NULL);
+	if (unlikely(q.vapic))
+		return apic_access_second(v, second_addr(v, laddr, a), ACCESS_READ | ACCESS_WRITE);
 	*ref = (struct memref){.laddr = laddr,
 			       .host = {p.host, q.host},
 			       .paddr = {p.paddr, q.paddr},
 			       .size = (u8)size,
-			       .first = (u8)a};
+			       .first = (u8)a,
+			       .vapic = p.vapic};
+	if (unlikely(p.vapic))
+		return apic_access(v, laddr, size, ACCESS_READ | ACCESS_WRITE, value);
 	*value = piece_read(v, &p, a);
 	if (a < size)
 		*value |= piece_read(v, &q, size - a) << (8 * a);
@@ -366,6 +395,10 @@ void mem_rmw_write(struct vcpu *v, const struct memref *ref, u64 value)
 	struct piece p = {.host = ref->host[0], .paddr = ref->paddr[0]};
 	struct piece q = {.host = ref->host[1], .paddr = ref->paddr[1]};
 
+	if (unlikely(ref->vapic)) {
+		vmx_apic_write(v, (unsigned)(ref->laddr & ~PAGE_MASK), ref->size, value);
+		return;
+	}
 	piece_write(v, &p, ref->first, value);
 	if (ref->first < ref->size)
 		piece_write(v, &q, ref->size - ref->first, value >> (8 * ref->first));
@@ -505,6 +538,8 @@ int guest_phys_read64(struct vcpu *v, u64 gpa, u64 *value)
 		if (ept_walk(&v->walk, &in, &out) != WALK_OK)
 			return vmx_ept_fault(v, &out, 0);
 		gpa = out.paddr;
+		if (vmx_is_apic_page(v, gpa))
+			return vmx_apic_guest_physical(v);
 	}
 	*value = phys_read(v, gpa, 8);
 	return 0;
@@ -525,9 +560,7 @@ int mem_fetch_page(struct vcpu *v, u64 laddr, u64 *paddr)
 	if (r)
 		return r;
 	if (vmx_is_apic_page(v, out.paddr)) {
-		r = apic_access(v, laddr, 1, ACCESS_FETCH, NULL);
-		if (r)
-			return r;
+		return vmx_apic_access_exit(v, laddr, (unsigned)(laddr & ~PAGE_MASK), ACCESS_FETCH);
 	}
 	fill(v, t, laddr, ACCESS_FETCH, &out);
 	*paddr = out.paddr;

@@ -120,8 +120,14 @@ int x_wrmsr(struct vcpu *v, const struct insn *i)
 
 	if (r)
 		return r;
-	if (v->vmx.non_root && vmx_virtual_wrmsr(v, msr, value))
+	switch (v->vmx.non_root ? vmx_virtual_wrmsr(v, msr, value) : VMX_MSR_NORMAL) {
+	case VMX_MSR_DONE:
 		return EXEC_LEAVE;
+	case VMX_MSR_GP:
+		return raise_gp(v, 0);
+	default:
+		break;
+	}
 	return msr_write(v, msr, value) ? EXEC_NEXT : raise_gp(v, 0);
 }
 

@@ -169,6 +169,7 @@ static void recompute_walk(struct vcpu *v)
 	w->efer = v->efer;
 	memcpy(w->pdpte, v->pdpte, sizeof(w->pdpte));
 	w->eptp = v->vmx.eptp;
+	w->apic_access = vmx_apic_page(v);
 	w->reserved_phys = (BIT(52) - 1) & ~v->phys_mask;
 	w->pkru = v->pkru;
 	w->pkrs = (u32)v->pkrs;

@@ -329,6 +329,9 @@ struct cpu_wires {
 	/* APIC MSRs 1BH, 800H-8FFH, 6E0H: false means #GP. */
 	bool (*apic_read)(void *owner, u32 msr, u64 *value);
 	bool (*apic_write)(void *owner, u32 msr, u64 value);
+	/* A write of 0 to the EOI register; a fixed IPI to NDST as posted interrupts name it. */
+	void (*apic_eoi)(void *owner);
+	void (*apic_notify)(void *owner, u32 ndst, u8 vector);
 	/* Host-supplied randomness for RDRAND/RDSEED (seeded in deterministic mode). */
 	u64 (*random)(void *owner);
 	void (*tsc_changed)(void *owner); /* TSC written: TSC-deadline timers move */

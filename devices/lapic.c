@@ -186,7 +186,7 @@ void lapic_extint_taken(struct lapic *l)
 	l->extint = 0;
 }
 
-static void eoi(struct lapic *l)
+void lapic_eoi(struct lapic *l)
 {
 	int v = vector_highest(l->isr);
 	u32 *lint0 = &l->lvt[LAPIC_LVT_LINT0];
@@ -317,6 +317,15 @@ static void send_self(struct lapic *l, u8 vector)
 	send(l, &m);
 }
 
+void lapic_notify(struct lapic *l, u32 ndst, u8 vector)
+{
+	if (!lapic_enabled(l))
+		return;
+	l->icr = vector;
+	l->icr |= lapic_in_x2apic(l) ? (u64)ndst << 32 : (u64)(ndst >> 8 & 0xff) << 56;
+	send_icr(l);
+}
+
 /* Registers */
 
 u32 lapic_logical_id(const struct lapic *l)
@@ -436,7 +445,7 @@ static void register_write(struct lapic *l, unsigned reg, u32 v)
 		l->wires.intr_changed(l->wires.owner);
 		break;
 	case REG_EOI:
-		eoi(l);
+		lapic_eoi(l);
 		break;
 	case REG_LDR:
 		l->ldr = v & 0xff000000;

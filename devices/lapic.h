@@ -122,6 +122,12 @@ bool lapic_accepts_extint(const struct lapic *l);
 /* The CPU ran the INTA cycle for an external interrupt. */
 void lapic_extint_taken(struct lapic *l);
 
+/* As a write of the EOI register. */
+void lapic_eoi(struct lapic *l);
+/* The notification of a posted interrupt that the CPU itself sends: fixed, to a physical destination
+ * in the form of the descriptor's NDST (xAPIC mode: bits 15:8), through the ICR. */
+void lapic_notify(struct lapic *l, u32 ndst, u8 vector);
+
 /* Local sources. LINT0/LINT1: n is 0 or 1, shaped for irq_line.set. */
 void lapic_set_lint(void *lapic, unsigned n, bool level);
 /* An event of the thermal, performance or CMCI kind: delivered as its LVT entry says. A performance

@@ -221,6 +221,16 @@ static void wire_pmi(void *owner)
 	lapic_local_event(&((struct cpu_slot *)owner)->lapic, LAPIC_LVT_PERF);
 }
 
+static void apic_eoi_write(void *owner)
+{
+	lapic_eoi(&((struct cpu_slot *)owner)->lapic);
+}
+
+static void apic_notify(void *owner, u32 ndst, u8 vector)
+{
+	lapic_notify(&((struct cpu_slot *)owner)->lapic, ndst, vector);
+}
+
 /* A seeded generator: the same run gives the same numbers (splitmix64). */
 static u64 random_next(struct machine *m)
 {
@@ -467,6 +477,8 @@ static bool build_cpu(struct machine *m, unsigned id)
 				      .set_cr8 = set_cr8,
 				      .apic_read = apic_read,
 				      .apic_write = apic_write,
+				      .apic_eoi = apic_eoi_write,
+				      .apic_notify = apic_notify,
 				      .random = wire_random,
 				      .tsc_changed = tsc_changed,
 				      .smi_ack = smi_ack,

@@ -93,6 +93,10 @@ static bool table_paddr(struct walk *w, u64 gpa, u8 access, u64 *paddr)
 		return false;
 	*paddr = w->out->paddr;
 	w->paging_write &= (w->out->rights & EPT_PW) != 0;
+	if (unlikely((*paddr & PAGE_MASK) + 1 == w->e->apic_access)) {
+		w->out->status = WALK_APIC_ACCESS;
+		return false;
+	}
 	return true;
 }
 

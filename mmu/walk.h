@@ -50,6 +50,7 @@ struct walk_env {
 	u64 cr0, cr3, cr4, efer;
 	u64 pdpte[4];	   /* PAE paging: the four PDPTE registers */
 	u64 eptp;	   /* 0: no EPT */
+	u64 apic_access;   /* with bit 0: page that no table may lie in; 0: none */
 	u64 ept_tag;	   /* of eptp and ept_mode */
 	u64 sppt;	   /* sub-page-permission-table pointer */
 	u64 pml_address;   /* page-modification log */
@@ -77,6 +78,7 @@ enum walk_status {
 	WALK_PAGE_FAULT,
 	WALK_EPT_VIOLATION,
 	WALK_EPT_MISCONFIG,
+	WALK_APIC_ACCESS, /* a paging structure lies in the APIC-access page */
 	WALK_PML_FULL,
 	WALK_SPP_MISS,
 	WALK_SPP_MISCONFIG,

@@ -5,12 +5,12 @@
  *
  * Left out: SMM VM exits, the monitor trap flag within repeated string instructions.
  */
-#include "vmx/internal.h"
+#include "vmx/vapic.h"
 
 #define INFO_VALID BIT(31)
 #define INFO_ERROR BIT(11)
 
-static bool exit_at_boundary(struct vcpu *v, const struct vm_exit *e)
+bool vm_exit_at_boundary(struct vcpu *v, const struct vm_exit *e)
 {
 	v->vmx.at_boundary = true;
 	vm_exit(v, e);
@@ -20,7 +20,7 @@ static bool exit_at_boundary(struct vcpu *v, const struct vm_exit *e)
 
 static bool exit_plain(struct vcpu *v, u32 reason)
 {
-	return exit_at_boundary(v, &(struct vm_exit){.reason = reason});
+	return vm_exit_at_boundary(v, &(struct vm_exit){.reason = reason});
 }
 
 static bool halted_deeply(const struct vcpu *v)
@@ -91,7 +91,7 @@ bool vmx_intercept_exception(struct vcpu *v, const struct event *e)
 	x.intr_info = event_info(e);
 	x.intr_error = e->has_error ? e->error : 0;
 	x.length = is_software(e) ? e->len : 0;
-	return exit_at_boundary(v, &x);
+	return vm_exit_at_boundary(v, &x);
 }
 
 bool vmx_triple_fault(struct vcpu *v)
@@ -136,7 +136,7 @@ bool vmx_boundary_init(struct vcpu *v)
 		if (!v->sipi_pending)
 			return false;
 		v->sipi_pending = false;
-		return exit_at_boundary(v, &e);
+		return vm_exit_at_boundary(v, &e);
 	}
 	v->sipi_pending = false; /* discarded in every other state */
 	if (!v->init_pending)
@@ -152,8 +152,6 @@ bool vmx_boundary_traps(struct vcpu *v)
 
 	if (likely(!x->non_root))
 		return false;
-	if (x->tpr_exit_pending)
-		return exit_plain(v, EXIT_REASON_TPR_BELOW_THRESHOLD);
 	mtf = x->mtf_pending || (vmx_on(x, PROC_MONITOR_TRAP_FLAG) &&
 				 (x->event_delivered || v->icount != x->mtf_icount));
 	x->event_delivered = false;
@@ -200,7 +198,7 @@ bool vmx_boundary_nmi(struct vcpu *v)
 	    shadow_at_boundary(v) == SHADOW_MOV_SS)
 		return false;
 	v->nmi_pending = false;
-	exit_at_boundary(v, &e);
+	vm_exit_at_boundary(v, &e);
 	v->nmi_blocked = true; /* after the exit: the saved state shows none */
 	return true;
 }
@@ -211,6 +209,15 @@ bool vmx_boundary_int_window(struct vcpu *v)
 	       window(v, PROC_INTERRUPT_WINDOW_EXITING,
 		      (v->rflags & RFLAGS_IF) && !shadow_at_boundary(v) && !halted_deeply(v),
 		      EXIT_REASON_INTERRUPT_WINDOW);
+}
+
+/* HLT stays HLT, and a virtual interrupt that is recognized may end it. */
+static void posted_arrived(struct vcpu *v)
+{
+	if (v->activity == ACT_MWAIT)
+		v->activity = ACT_ACTIVE;
+	posted_process(v);
+	v->recheck = true;
 }
 
 bool vmx_boundary_interrupt(struct vcpu *v)
@@ -224,8 +231,12 @@ bool vmx_boundary_interrupt(struct vcpu *v)
 		return false;
 	if (vmx_on(&v->vmx, EXIT_ACKNOWLEDGE_INTERRUPT_ON_EXIT)) {
 		vector = w->intr_acknowledge(w->owner);
+		if (posted_notification(v, vector)) {
+			posted_arrived(v);
+			return true;
+		}
 		if (vector >= 0)
 			e.intr_info = (u32)(u8)vector | EVENT_EXT_INT << 8 | INFO_VALID;
 	}
-	return exit_at_boundary(v, &e);
+	return vm_exit_at_boundary(v, &e);
 }

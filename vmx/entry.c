@@ -7,7 +7,7 @@
  * Left out: VM entry in SMM, and MSRs and state of features that this CPU does not have.
  */
 #include "cpu/cet.h"
-#include "vmx/internal.h"
+#include "vmx/vapic.h"
 
 #define PENDING_BS BIT(14)
 #define PENDING_ENABLED_BREAKPOINT BIT(12)
@@ -213,7 +213,8 @@ static void begin_non_root(struct vcpu *v, const struct vmx_controls *ctl)
 	x->ctl = *ctl;
 	x->vpid = vmx_on(x, PROC2_ENABLE_VPID) ? c->vpid : 0;
 	x->eptp = vmx_on(x, PROC2_ENABLE_EPT) ? c->eptp : 0;
-	x->mtf_pending = x->tpr_exit_pending = x->event_delivered = false;
+	x->mtf_pending = x->event_delivered = false;
+	vapic_nothing_pending(x);
 	x->shadow_cached = x->shadow_dirty = false;
 	x->ple_first = x->ple_last = 0;
 	x->mtf_icount = vcpu_icount(v) + VMENTRY_RETIRES;
@@ -232,9 +233,7 @@ static int enter_guest(struct vcpu *v)
 	inject(v);
 	preempt_timer_start(v);
 	vcpu_recompute(v);
-	if (vmx_on(x, PROC_USE_TPR_SHADOW) && vapic_below_threshold(v) &&
-	    vmx_on(x, PROC2_VIRTUALIZE_APIC_ACCESSES))
-		x->tpr_exit_pending = true;
+	vapic_entered(v);
 	v->recheck = true;
 	LOG(v->log, exits, "vm entry rip %016llx%s", (unsigned long long)v->rip,
 	    v->inject.valid ? " with injection" : "");
@@ -249,6 +248,7 @@ static int load_and_enter(struct vcpu *v, const struct vmx_controls *ctl)
 
 	begin_non_root(v, ctl);
 	load_guest(v);
+	vid_vm_entry(v);
 	if (c->entry_msr_load_count) {
 		vcpu_recompute(v); /* WRMSR checks look at the new mode */
 		end = msr_list_load(v, c->entry_msr_load_address, c->entry_msr_load_count,

@@ -91,6 +91,8 @@ int vmx_ept_fault(struct vcpu *v, const struct walk_out *out, u64 laddr)
 	case WALK_EPT_MISCONFIG:
 		e.laddr = 0;
 		return misconfiguration(v, &e);
+	case WALK_APIC_ACCESS:
+		return vmx_apic_guest_physical(v);
 	case WALK_PML_FULL:
 		e.gpa = e.laddr = 0;
 		e.reason = EXIT_REASON_PML_FULL;

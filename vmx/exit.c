@@ -97,6 +97,8 @@ static void save_non_register(struct vcpu *v, struct vmcs_guest *g)
 	g->interruptibility = shadow | (nmi ? BIT(3) : 0);
 	g->activity = v->activity <= ACT_WAIT_SIPI ? v->activity : ACT_ACTIVE;
 	g->pending_debug = saved_pending_debug(v, shadow);
+	if (vmx_on(x, PROC2_VIRTUAL_INTERRUPT_DELIVERY))
+		g->interrupt_status = (u16)(x->rvi | x->svi << 8);
 	if (vmx_on(x, PROC2_ENABLE_EPT))
 		memcpy(g->pdpte, v->pdpte, sizeof(g->pdpte));
 	if (vmx_on(x, EXIT_SAVE_PREEMPTION_TIMER_VALUE))
@@ -275,7 +277,8 @@ static int enter_host(struct vcpu *v, bool was_ia32e)
 	x->eptp = 0;
 	x->timer_armed = false;
 	x->vectoring_info = x->vectoring_length = x->vectoring_error = 0;
-	x->mtf_pending = x->tpr_exit_pending = x->event_delivered = false;
+	x->mtf_pending = x->event_delivered = false;
+	vapic_nothing_pending(x);
 	v->recheck = true;
 	if (was_ia32e && !vmx_on(x, EXIT_HOST_ADDRESS_SPACE_SIZE))
 		return vmx_abort(v, RULE_HOST_MODE, 0);

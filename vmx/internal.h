@@ -22,6 +22,8 @@ struct vm_exit {
 
 /* The VM exit: saves guest state, loads host state. Returns EXEC_VMEXIT. */
 int vm_exit(struct vcpu *v, const struct vm_exit *x);
+/* One between two instructions. Returns true. */
+bool vm_exit_at_boundary(struct vcpu *v, const struct vm_exit *x);
 /* An exit in place of an instruction. */
 int vm_exit_insn(struct vcpu *v, const struct insn *i, u32 reason, u64 qualification);
 /* VM entry with the current VMCS: VMfail, entry failure or the guest. */
@@ -101,8 +103,12 @@ void preempt_timer_start(struct vcpu *v);
 u32 preempt_timer_left(const struct vcpu *v);
 bool preempt_timer_expired(const struct vcpu *v);
 
-/* vapic.c: VTPR fell below the threshold. */
-bool vapic_below_threshold(struct vcpu *v);
+/* What APIC virtualization left for the end of an operation; a VM exit drops it. */
+static inline void vapic_nothing_pending(struct vmx_state *x)
+{
+	x->trap_exit = 0;
+	x->apic_write_pending = x->virtual_interrupt = false;
+}
 
 /* ept.c: VM entry would take the EPTP. */
 bool vmx_eptp_usable(const struct vmx_caps *caps, u64 eptp);

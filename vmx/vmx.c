@@ -64,7 +64,8 @@ void vmx_reset(struct vcpu *v, bool init)
 	x->vmxon = x->non_root = x->launched = x->is_shadow = false;
 	x->smm_vmxe = x->smm_vmxon = x->smm_non_root = x->smm_v86 = false;
 	x->smm_cpl = x->smm_shadow = 0;
-	x->virtual_nmi_blocking = x->mtf_pending = x->tpr_exit_pending = false;
+	x->virtual_nmi_blocking = x->mtf_pending = false;
+	vapic_nothing_pending(x);
 	x->timer_armed = x->event_delivered = x->shadow_cached = x->shadow_dirty = false;
 	x->vmxon_ptr = x->current_ptr = VMX_NO_POINTER;
 	x->vectoring_info = x->vectoring_length = x->vectoring_error = 0;

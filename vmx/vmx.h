@@ -65,9 +65,11 @@ int vmx_intercept_io(struct vcpu *v, const struct insn *i, u16 port, unsigned si
 /* After the CPL check, before the MSR is looked at. */
 int vmx_intercept_rdmsr(struct vcpu *v, const struct insn *i, u32 msr);
 int vmx_intercept_wrmsr(struct vcpu *v, const struct insn *i, u32 msr);
-/* x2APIC MSRs that the virtual-APIC page serves. True: done, as if the MSR had been accessed. */
+/* x2APIC MSRs that the virtual-APIC page serves, in non-root operation. True or DONE: as if the MSR
+ * had been accessed. */
 bool vmx_virtual_rdmsr(struct vcpu *v, u32 msr, u64 *value);
-bool vmx_virtual_wrmsr(struct vcpu *v, u32 msr, u64 value);
+enum vmx_msr_result { VMX_MSR_NORMAL, VMX_MSR_DONE, VMX_MSR_GP };
+enum vmx_msr_result vmx_virtual_wrmsr(struct vcpu *v, u32 msr, u64 value);
 int vmx_intercept_mov_dr(struct vcpu *v, const struct insn *i, unsigned dr, unsigned gpr,
 			 bool read);
 /* MOV to CR0, CR3, CR4, CR8: exits, or replaces *value by what the masks leave to be written. */
@@ -129,10 +131,21 @@ static inline bool vmx_is_apic_page(const struct vcpu *v, u64 paddr)
 	return unlikely(v->vmx.non_root) && vmx_on(&v->vmx, PROC2_VIRTUALIZE_APIC_ACCESSES) &&
 	       (paddr & PAGE_MASK) == (v->vmx.vmcs.ctl.apic_access & PAGE_MASK);
 }
-/* access: enum access; READ with WRITE, and sizes above 4, always exit. *value is read or written
- * if the access is virtualized (0), else EXEC_VMEXIT. */
+/* The page with bit 0 set, 0 if there is none: for walks, whose tables must not lie in it. */
+static inline u64 vmx_apic_page(const struct vcpu *v)
+{
+	return vmx_is_apic_page(v, v->vmx.vmcs.ctl.apic_access) ? v->vmx.vmcs.ctl.apic_access | 1
+								: 0;
+}
+/* access: enum access. *value is read or written if the access is virtualized (0), else
+ * EXEC_VMEXIT. With READ and WRITE it is read, and vmx_apic_write must follow. */
 int vmx_apic_access(struct vcpu *v, u64 laddr, unsigned offset, unsigned size, unsigned access,
 		    u64 *value);
+void vmx_apic_write(struct vcpu *v, unsigned offset, unsigned size, u64 value);
+/* What cannot be virtualized: an access of which only a part is on the page. Always EXEC_VMEXIT. */
+/* A guest-physical access to the page. Always EXEC_VMEXIT. */
+int vmx_apic_guest_physical(struct vcpu *v);
+int vmx_apic_access_exit(struct vcpu *v, u64 laddr, unsigned offset, unsigned access);
 
 /* --- events --- */
 /* An exception (v->exc form, #DF too) about to be delivered: true if it caused a VM exit. */
@@ -166,17 +179,20 @@ static inline bool vmx_init_blocked(const struct vcpu *v)
  * true if it made a VM exit; the loop then starts over. Between 2 and 3 stands the delivery of
  * pending debug exceptions. A window that is wanted but shut sets v->intr_waiting.
  */
+bool vmx_boundary_vapic(struct vcpu *v); /* 0: APIC-write emulation, trap-like exits of it */
 bool vmx_boundary_init(struct vcpu *v); /* 1: INIT pending: exit 3. SIPI in wait-for-SIPI: exit 4 */
-bool vmx_boundary_traps(struct vcpu *v);      /* 2: TPR below threshold, monitor trap flag */
-bool vmx_boundary_windows(struct vcpu *v);    /* 3: preemption timer, NMI window */
-bool vmx_boundary_nmi(struct vcpu *v);	      /* 4: an NMI is pending and not blocked */
-bool vmx_boundary_int_window(struct vcpu *v); /* 5: interrupt window */
-bool vmx_boundary_interrupt(struct vcpu *v);  /* 6: an external interrupt is pending, whatever IF */
+bool vmx_boundary_traps(struct vcpu *v);	    /* 2: monitor trap flag */
+bool vmx_boundary_windows(struct vcpu *v);	    /* 3: preemption timer, NMI window */
+bool vmx_boundary_nmi(struct vcpu *v);		    /* 4: an NMI is pending and not blocked */
+bool vmx_boundary_int_window(struct vcpu *v);	    /* 5: interrupt window */
+int vmx_boundary_virtual_interrupt(struct vcpu *v); /* or 5: the vector to deliver now; -1: none */
+/* 6: an external interrupt is pending, whatever IF. True too after posted-interrupt processing. */
+bool vmx_boundary_interrupt(struct vcpu *v);
 /* The monitor trap flag is on, or an exit is pending: one instruction at a time. */
 static inline bool vmx_boundary_wanted(const struct vcpu *v)
 {
-	return unlikely(v->vmx.non_root) && (vmx_on(&v->vmx, PROC_MONITOR_TRAP_FLAG) ||
-					     v->vmx.mtf_pending || v->vmx.tpr_exit_pending);
+	return unlikely(v->vmx.non_root) &&
+	       (vmx_on(&v->vmx, PROC_MONITOR_TRAP_FLAG) || v->vmx.mtf_pending || v->vmx.trap_exit);
 }
 /* A window exit is wanted: whoever opens a window (IF set, NMI unblocked) must end its block. */
 static inline bool vmx_window_waiting(const struct vcpu *v)

@@ -34,8 +34,14 @@ struct vmx_state {
 	bool launched;	/* launch state of the current VMCS */
 	bool is_shadow; /* the current VMCS is a shadow VMCS */
 	bool virtual_nmi_blocking;
-	bool mtf_pending;      /* injected: exits before the next instruction */
-	bool tpr_exit_pending; /* TPR went below the threshold: exits before the next instruction */
+	bool mtf_pending; /* injected: exits before the next instruction */
+	u8 trap_exit; /* reason of a trap-like exit of APIC virtualization, due before anything else */
+	u16 trap_qualification;
+	bool apic_write_pending; /* the operation wrote to the APIC-access page: emulation is due */
+	u16 apic_write_offset;
+	u8 apic_write_size;
+	u8 rvi, svi;		/* requesting and servicing virtual interrupt */
+	bool virtual_interrupt; /* one is recognized */
 	/* What RSM returns to; the last four are the VMX-critical state that is not SMRAM's. */
 	bool smm_vmxe, smm_vmxon, smm_non_root;
 	bool smm_v86;

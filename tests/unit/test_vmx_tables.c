@@ -288,6 +288,8 @@ START_TEST(single_capability_msrs)
 	ck_assert(!vmx_caps_read_msr(&caps, 0x47f, &value));
 	ck_assert_uint_eq(msr(0x491), 1);	/* EPTP switching */
 	ck_assert_uint_eq(msr(0x492) & 14, 14); /* allowed 1-settings in all 64 bits */
+	ck_assert(msr(0x492) & VMX_MASK(PROC3_IPI_VIRTUALIZATION));
+	ck_assert(!(msr(0x492) & ~0x1dfull)); /* what the SDM names */
 }
 END_TEST
 
