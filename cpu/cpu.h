@@ -11,6 +11,7 @@
 #define CPU_CPU_H
 
 #include "base/bits.h"
+#include "base/clock.h"
 #include "cpu/flags.h"
 #include "cpu/insn.h"
 #include "cpu/vcpu.h"
@@ -175,6 +176,8 @@ static inline u64 vcpu_icount(const struct vcpu *v)
 	return v->icount_end - v->budget - v->cur_left - 1;
 }
 #define TICKS_PER_NS 2 /* one instruction is one tick: a 2 GHz TSC */
+/* of the core crystal clock */
+#define CRYSTAL_TICKS (TICKS_PER_NS * (1000000000u / CORE_CRYSTAL_HZ))
 /* IA32_TIME_STAMP_COUNTER now, without VMX offsetting. */
 static inline u64 vcpu_ticks(const struct vcpu *v)
 {
@@ -249,7 +252,8 @@ u64 cr0_fixed_reserved(const struct vcpu *v);
 /* msr.c: true ok; false: #GP is due (not raised). Used by RDMSR/WRMSR and VMX MSR lists. */
 bool msr_read(struct vcpu *v, u32 msr, u64 *value);
 bool msr_write(struct vcpu *v, u32 msr, u64 value);
-/* Bits of IA32_DEBUGCTL that may be 1. */
+/* Bits of IA32_DEBUGCTL and of IA32_SPEC_CTRL that may be 1. */
+u64 spec_ctrl_valid(const struct vcpu *v);
 u64 debugctl_valid(const struct vcpu *v);
 void debugctl_set(struct vcpu *v, u64 value); /* a valid value */
 /* cpuid.c */

@@ -2,7 +2,6 @@
  * CPUID. Feature bits come from features.def alone: a bit is shown only if its row is built and the
  * model has it. SDM volume 2, "CPUID - CPU Identification".
  */
-#include "base/clock.h"
 #include "cpu/cpu.h"
 #include "cpu/xsave.h"
 
@@ -28,6 +27,18 @@ static void feature_bits(const struct vcpu *v, u32 leaf, u32 sub, u32 out[4])
 		if (bits_table[k].leaf == leaf && bits_table[k].sub == sub &&
 		    model_has(v->model, bits_table[k].id))
 			out[bits_table[k].reg] |= 1u << bits_table[k].bit;
+}
+
+/* The last subleaf of a leaf that has bits of this model. */
+static u32 last_subleaf(const struct vcpu *v, u32 leaf)
+{
+	u32 last = 0;
+
+	for (unsigned k = 0; k < ARRAY_SIZE(bits_table); k++)
+		if (bits_table[k].leaf == leaf && bits_table[k].sub > last &&
+		    model_has(v->model, bits_table[k].id))
+			last = bits_table[k].sub;
+	return last;
 }
 
 static void put_text(u32 out[4], const char *s)
@@ -138,6 +149,8 @@ static void basic(const struct vcpu *v, u32 leaf, u32 sub, u32 out[4])
 		out[EAX] = 1u << 2; /* the APIC timer always runs */
 		break;
 	case 7:
+		if (sub == 0)
+			out[EAX] = last_subleaf(v, 7);
 		if (v->cr4 & CR4_PKE && sub == 0)
 			out[ECX] |= 1u << 4; /* OSPKE */
 		break;
@@ -153,7 +166,7 @@ static void basic(const struct vcpu *v, u32 leaf, u32 sub, u32 out[4])
 		break;
 	case 0x15:
 		out[EAX] = 1;
-		out[EBX] = TICKS_PER_NS * (1000000000u / CORE_CRYSTAL_HZ);
+		out[EBX] = CRYSTAL_TICKS;
 		out[ECX] = CORE_CRYSTAL_HZ;
 		break;
 	case 0x16:

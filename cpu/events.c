@@ -56,6 +56,8 @@ static bool take_debug_trap(struct vcpu *v)
 
 	if (!v->pending_dbg || shadow_at_boundary(v) == SHADOW_MOV_SS)
 		return false;
+	if (v->vmx.non_root && vmx_boundary_stuck(v))
+		return true;
 	v->pending_dbg = 0;
 	wake(v);
 	deliver(v, &e);

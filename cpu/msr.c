@@ -19,10 +19,17 @@ struct row {
 };
 
 /* An interpreter does not speculate: RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO,
- * IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, GDS_NO, RFDS_NO. */
+ * IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO,
+ * ITS_NO. With IA32_SPEC_CTRL also IBRS_ALL: IBRS set once protects for ever. */
 #define ARCH_CAPS                                                                                  \
 	(BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) |       \
-	 BIT(26) | BIT(27))
+	 BIT(20) | BIT(24) | BIT(26) | BIT(27) | BIT(62))
+#define ARCH_CAP_IBRS_ALL BIT(1)
+#define SPEC_CTRL_IBRS BIT(0)
+#define SPEC_CTRL_STIBP BIT(1)
+#define SPEC_CTRL_SSBD BIT(2)
+#define PRED_CMD_IBPB BIT(0)
+#define UMWAIT_CONTROL_RESERVED 0xffffffff00000002ull
 #define MC_BANKS 10
 #define MTRR_FIXED 11
 
@@ -234,6 +241,81 @@ static bool read_GS_BASE(struct vcpu *v, u64 *value)
 static bool write_GS_BASE(struct vcpu *v, u64 value)
 {
 	return base_write(v, SEG_GS, value);
+}
+
+/* Loads and stores are never reordered: reading it is all there is to do. */
+static bool read_BARRIER(struct vcpu *v, u64 *value)
+{
+	*value = 0;
+	return cpu_has(v, FEAT_MSRLIST);
+}
+
+static bool write_BARRIER(struct vcpu *v, u64 value)
+{
+	(void)v;
+	(void)value;
+	return false;
+}
+
+static bool read_ARCH_CAPABILITIES(struct vcpu *v, u64 *value)
+{
+	*value = ARCH_CAPS | (cpu_has(v, FEAT_SPEC_CTRL) ? ARCH_CAP_IBRS_ALL : 0);
+	return cpu_has(v, FEAT_ARCHCAP);
+}
+
+static bool write_ARCH_CAPABILITIES(struct vcpu *v, u64 value)
+{
+	(void)v;
+	(void)value;
+	return false;
+}
+
+u64 spec_ctrl_valid(const struct vcpu *v)
+{
+	return (cpu_has(v, FEAT_SPEC_CTRL) ? SPEC_CTRL_IBRS : 0) |
+	       (cpu_has(v, FEAT_STIBP) ? SPEC_CTRL_STIBP : 0) |
+	       (cpu_has(v, FEAT_SSBD) ? SPEC_CTRL_SSBD : 0);
+}
+
+static bool read_SPEC_CTRL(struct vcpu *v, u64 *value)
+{
+	*value = vmx_spec_ctrl_read(v);
+	return cpu_has(v, FEAT_SPEC_CTRL);
+}
+
+static bool write_SPEC_CTRL(struct vcpu *v, u64 value)
+{
+	if (!cpu_has(v, FEAT_SPEC_CTRL) || value & ~spec_ctrl_valid(v))
+		return false;
+	v->spec_ctrl = vmx_spec_ctrl_write(v, value);
+	return true;
+}
+
+/* There is no predictor to flush. */
+static bool read_PRED_CMD(struct vcpu *v, u64 *value)
+{
+	(void)v;
+	(void)value;
+	return false;
+}
+
+static bool write_PRED_CMD(struct vcpu *v, u64 value)
+{
+	return cpu_has(v, FEAT_SPEC_CTRL) && !(value & ~PRED_CMD_IBPB);
+}
+
+static bool read_UMWAIT_CONTROL(struct vcpu *v, u64 *value)
+{
+	*value = v->umwait_control;
+	return cpu_has(v, FEAT_WAITPKG);
+}
+
+static bool write_UMWAIT_CONTROL(struct vcpu *v, u64 value)
+{
+	if (!cpu_has(v, FEAT_WAITPKG) || value & UMWAIT_CONTROL_RESERVED)
+		return false;
+	v->umwait_control = value;
+	return true;
 }
 
 static bool read_DEBUGCTL(struct vcpu *v, u64 *value)

@@ -1,5 +1,5 @@
 /*
- * CPUID, HLT, time, MSR access, cache control, MONITOR/MWAIT, random numbers, protection keys,
+ * CPUID, HLT, time, MSR access, cache control, random numbers, protection keys,
  * FS/GS bases. XSAVE and friends are in xsave.c.
  */
 #include "cpu/cpu.h"
@@ -96,30 +96,18 @@ int x_rdpmc(struct vcpu *v, const struct insn *i)
 	return EXEC_NEXT;
 }
 
-int x_rdmsr(struct vcpu *v, const struct insn *i)
+/* As RDMSR and WRMSR do it once no VM exit has replaced them. */
+static int read_msr(struct vcpu *v, u32 msr, u64 *value)
 {
-	u32 msr = (u32)v->reg[RCX];
-	u64 value;
-	int r = v->vmx.non_root ? vmx_intercept_rdmsr(v, i, msr) : 0;
-
-	if (r)
-		return r;
-	if (!(v->vmx.non_root && vmx_virtual_rdmsr(v, msr, &value)) && !msr_read(v, msr, &value))
+	if (!(v->vmx.non_root && vmx_virtual_rdmsr(v, msr, value)) && !msr_read(v, msr, value))
 		return raise_gp(v, 0);
 	if (v->vmx.non_root && msr == 0x10)
-		value = vmx_tsc(v);
-	put_edx_eax(v, value);
+		*value = vmx_tsc(v);
 	return EXEC_NEXT;
 }
 
-int x_wrmsr(struct vcpu *v, const struct insn *i)
+static int write_msr(struct vcpu *v, u32 msr, u64 value)
 {
-	u32 msr = (u32)v->reg[RCX];
-	u64 value = (u32)v->reg[RAX] | v->reg[RDX] << 32;
-	int r = v->vmx.non_root ? vmx_intercept_wrmsr(v, i, msr) : 0;
-
-	if (r)
-		return r;
 	switch (v->vmx.non_root ? vmx_virtual_wrmsr(v, msr, value) : VMX_MSR_NORMAL) {
 	case VMX_MSR_DONE:
 		return EXEC_LEAVE;
@@ -129,6 +117,76 @@ int x_wrmsr(struct vcpu *v, const struct insn *i)
 		break;
 	}
 	return msr_write(v, msr, value) ? EXEC_NEXT : raise_gp(v, 0);
+}
+
+int x_rdmsr(struct vcpu *v, const struct insn *i)
+{
+	u32 msr = (u32)v->reg[RCX];
+	u64 value = 0;
+	int r = v->vmx.non_root ? vmx_intercept_rdmsr(v, i, msr) : 0;
+
+	if (!r)
+		r = read_msr(v, msr, &value);
+	if (!r)
+		put_edx_eax(v, value);
+	return r;
+}
+
+int x_wrmsr(struct vcpu *v, const struct insn *i)
+{
+	u32 msr = (u32)v->reg[RCX];
+	u64 value = (u32)v->reg[RAX] | v->reg[RDX] << 32;
+	int r = v->vmx.non_root ? vmx_intercept_wrmsr(v, i, msr) : 0;
+
+	return r ? r : write_msr(v, msr, value);
+}
+
+/* One entry of the tables at RSI (MSR numbers) and RDI (values). */
+static int list_entry(struct vcpu *v, const struct insn *i, unsigned n, bool write)
+{
+	u64 msr, value = 0;
+	int r = mem_read(v, SEG_DS, v->reg[RSI] + 8 * n, 8, &msr);
+
+	if (!r && msr >> 32)
+		r = raise_gp(v, 0);
+	if (!r && write)
+		r = mem_read(v, SEG_DS, v->reg[RDI] + 8 * n, 8, &value);
+	if (!r && v->vmx.non_root)
+		r = vmx_intercept_msr_list(v, i, (u32)msr, write, value);
+	if (r)
+		return r;
+	if (write)
+		return write_msr(v, (u32)msr, value);
+	r = read_msr(v, (u32)msr, &value);
+	return r ? r : mem_write(v, SEG_DS, v->reg[RDI] + 8 * n, 8, value);
+}
+
+/* RCX says which entries are still to be done; events are looked at between them. */
+static int msr_list(struct vcpu *v, const struct insn *i, bool write)
+{
+	int r = vmx_enabled(v, X_MSR_LIST) ? 0 : raise_ud(v);
+
+	if (!r && (v->reg[RSI] | v->reg[RDI]) & 7)
+		r = raise_gp(v, 0);
+	while (!r && v->reg[RCX]) {
+		r = list_entry(v, i, (unsigned)__builtin_ctzll(v->reg[RCX]), write);
+		if (r > EXEC_LEAVE)
+			return r;
+		v->reg[RCX] &= v->reg[RCX] - 1;
+		if (v->reg[RCX] && (r || v->recheck))
+			return EXEC_RESTART;
+	}
+	return r;
+}
+
+int x_rdmsrlist(struct vcpu *v, const struct insn *i)
+{
+	return msr_list(v, i, false);
+}
+
+int x_wrmsrlist(struct vcpu *v, const struct insn *i)
+{
+	return msr_list(v, i, true);
 }
 
 /* Caches are not modelled: memory is always what the last store made it. */
@@ -226,37 +284,6 @@ int x_rdrand(struct vcpu *v, const struct insn *i)
 	reg_write(v, i, i->rm, i->opsize, v->wires->random(v->wires->owner));
 	flags_set_arith(v, RFLAGS_CF);
 	return EXEC_NEXT;
-}
-
-int x_monitor(struct vcpu *v, const struct insn *i)
-{
-	u64 off = v->reg[RAX] & size_mask(i->addrsize), ignored;
-	int r = vmx_intercept(v, i, X_MONITOR);
-
-	if (r)
-		return r;
-	if ((u32)v->reg[RCX])
-		return raise_gp(v, 0);
-	r = mem_read(v, i->seg, off, 1, &ignored);
-	if (r)
-		return r;
-	v->monitor_addr = off;
-	v->monitor_armed = true;
-	return EXEC_NEXT;
-}
-
-/* The wait may end early for any reason; here it ends at once, as after a store by another agent. */
-int x_mwait(struct vcpu *v, const struct insn *i)
-{
-	int r = vmx_intercept(v, i, X_MWAIT);
-
-	if (r)
-		return r;
-	if ((u32)v->reg[RCX] & ~1u)
-		return raise_gp(v, 0);
-	v->monitor_armed = false;
-	v->leave = v->others_wait;
-	return EXEC_LEAVE;
 }
 
 /* CR4.SMXE cannot be set: GETSEC is undefined everywhere. */

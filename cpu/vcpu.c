@@ -98,7 +98,7 @@ static void reset_power_up(struct vcpu *v)
 	memset(v->mc_bank, 0, sizeof(v->mc_bank));
 	v->mcg_status = v->mcg_ctl = 0;
 	v->smbase = 0x30000;
-	v->spec_ctrl = 0;
+	v->spec_ctrl = v->umwait_control = 0;
 	v->tsc_offset_host = 0;
 	v->tsc_adjust = 0;
 	pmu_reset(v);

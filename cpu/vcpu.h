@@ -231,7 +231,7 @@ struct vcpu {
 	u64 dr[4], dr6, dr7;
 	u64 efer, star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
-	u64 pat, misc_enable, debugctl, xss, spec_ctrl, tsc_adjust, mtrr_def;
+	u64 pat, misc_enable, debugctl, xss, spec_ctrl, umwait_control, tsc_adjust, mtrr_def;
 	u64 mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 	u64 mcg_status, mcg_ctl, mc_bank[32][4];
 	u64 smbase, feature_control_pad;

@@ -159,6 +159,21 @@ bool vmx_boundary_traps(struct vcpu *v)
 	return mtf && exit_plain(v, EXIT_REASON_MONITOR_TRAP_FLAG);
 }
 
+bool vmx_boundary_stuck(struct vcpu *v)
+{
+	struct vmx_state *x = &v->vmx;
+	u64 window = (u64)x->vmcs.ctl.notify_window * CRYSTAL_TICKS;
+	u64 retired = v->icount - v->pmu.unretired;
+
+	if (!vmx_on(x, PROC2_INSTRUCTION_TIMEOUT))
+		return false;
+	if (retired != x->progress) {
+		x->progress = retired;
+		x->progress_at = v->icount;
+	}
+	return v->icount - x->progress_at > window && exit_plain(v, EXIT_REASON_NOTIFY);
+}
+
 /* Wanted but shut: to be looked at whenever a blocked interrupt would be. */
 static bool window(struct vcpu *v, enum vmx_control control, bool open, u32 reason)
 {

@@ -44,8 +44,9 @@ static inline bool vmx_control_on(const struct vmx_controls *c, enum vmx_control
 #define VMX_REVISION 0x47494701u /* bit 31 is the shadow-VMCS indicator */
 #define VMX_CR3_TARGETS 4
 #define VMX_HLAT_PREFIX_MAX 1
-#define VMX_MSR_LIST_MAX 512	    /* IA32_VMX_MISC[27:25] = 0 */
-#define VMX_PREEMPTION_TIMER_RATE 5 /* one timer tick per 2^5 TSC ticks */
+#define VMX_MSR_LIST_MAX 512 /* IA32_VMX_MISC[27:25] = 0 */
+/* One timer tick per 2^3 TSC ticks. KVM wants the whole count to last ten seconds at least. */
+#define VMX_PREEMPTION_TIMER_RATE 3
 /* A VM entry takes this many ticks after the timer has begun to count, as the world switch of a
  * processor takes time: the first instruction of the guest finds the timer moved. */
 #define VMX_ENTRY_TICKS 64

@@ -64,7 +64,8 @@ struct vmx_failure {
 struct vmx_check_env {
 	const struct vmx_caps *caps;
 	u64 current_ptr;
-	u64 efer_valid, debugctl_valid, s_cet_valid;	    /* bits that may be 1 */
+	/* bits that may be 1 */
+	u64 efer_valid, debugctl_valid, s_cet_valid, perf_global_valid, spec_ctrl_valid;
 	bool lma;					    /* IA32_EFER.LMA now */
 	u64 (*read)(void *owner, u64 paddr, unsigned size); /* guest memory */
 	void *owner;

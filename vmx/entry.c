@@ -28,6 +28,8 @@ struct vmx_check_env vmx_check_env(struct vcpu *v)
 		.current_ptr = v->vmx.current_ptr,
 		.efer_valid = EFER_SCE | EFER_LME | EFER_LMA,
 		.debugctl_valid = debugctl_valid(v),
+		.spec_ctrl_valid = spec_ctrl_valid(v),
+		.perf_global_valid = pmu_global_ctrl_valid(v),
 		.lma = v->efer & EFER_LMA,
 		.read = check_read,
 		.owner = v,
@@ -114,6 +116,10 @@ static void load_control(struct vcpu *v, const struct vmcs_guest *g)
 		v->dr7 = (g->dr7 & ~DR7_FIXED0) | DR7_FIXED1;
 		debugctl_set(v, g->debugctl);
 	}
+	if (vmx_on(x, ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL))
+		pmu_global_ctrl_set(v, g->perf_global_ctrl);
+	if (vmx_on(x, ENTRY_LOAD_GUEST_IA32_SPEC_CTRL))
+		v->spec_ctrl = g->spec_ctrl;
 	if (vmx_on(x, ENTRY_LOAD_IA32_PAT))
 		v->pat = g->pat;
 	if (vmx_on(x, ENTRY_LOAD_PKRS))

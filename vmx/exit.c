@@ -56,6 +56,10 @@ static void save_registers(struct vcpu *v, struct vmcs_guest *g, enum exit_rf rf
 		g->dr7 = v->dr7;
 		g->debugctl = v->debugctl;
 	}
+	if (vmx_on(x, EXIT_SAVE_IA32_PERF_GLOBAL_CTRL))
+		g->perf_global_ctrl = v->pmu.global_ctrl;
+	if (vmx_may(&x->caps, ENTRY_LOAD_GUEST_IA32_SPEC_CTRL))
+		g->spec_ctrl = v->spec_ctrl;
 	if (vmx_on(x, EXIT_SAVE_IA32_PAT))
 		g->pat = v->pat;
 	if (vmx_on(x, EXIT_SAVE_IA32_EFER))
@@ -218,6 +222,10 @@ static void load_host_control(struct vcpu *v, const struct vmcs_host *h)
 		v->efer = h->efer;
 	v->efer &= ~(EFER_LME | EFER_LMA);
 	v->efer |= size ? EFER_LME | EFER_LMA : 0;
+	if (vmx_on(x, EXIT_LOAD_IA32_PERF_GLOBAL_CTRL))
+		pmu_global_ctrl_set(v, h->perf_global_ctrl);
+	if (vmx_on(x, EXIT2_LOAD_HOST_IA32_SPEC_CTRL))
+		v->spec_ctrl = h->spec_ctrl;
 	if (vmx_on(x, EXIT_LOAD_IA32_PAT))
 		v->pat = h->pat;
 	if (vmx_on(x, EXIT_LOAD_PKRS))

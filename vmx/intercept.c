@@ -3,7 +3,7 @@
  * non-root operation (SDM Vol. 3, "Instructions That Cause VM Exits", "Changes to Instruction
  * Behavior in VMX Non-Root Operation").
  *
- * Left out: ENCLS, ENCLV, PCONFIG, LOADIWKEY, user wait instructions.
+ * Left out: ENCLS, ENCLV, PCONFIG, LOADIWKEY.
  */
 #include "vmx/internal.h"
 
@@ -109,12 +109,19 @@ static int exit_with_info(struct vcpu *v, const struct insn *i, enum vmx_interce
 	return vm_exit(v, &e);
 }
 
+bool vmx_enabled_insn(const struct vcpu *v, enum vmx_intercept x)
+{
+	const struct intercept_row *row = &intercept_rows[x];
+
+	return row->ud_unless == CONDITION_ALWAYS ||
+	       vmx_on(&v->vmx, (enum vmx_control)row->ud_unless);
+}
+
 int vmx_intercept_insn(struct vcpu *v, const struct insn *i, enum vmx_intercept x)
 {
 	const struct intercept_row *row = &intercept_rows[x];
 
-	if (row->ud_unless != CONDITION_ALWAYS &&
-	    !vmx_on(&v->vmx, (enum vmx_control)row->ud_unless))
+	if (!vmx_enabled_insn(v, x))
 		return raise_ud(v);
 	return row_exits(v, row, x) ? exit_with_info(v, i, x) : 0;
 }
@@ -182,6 +189,15 @@ int vmx_intercept_wrmsr(struct vcpu *v, const struct insn *i, u32 msr)
 	if (likely(!v->vmx.non_root) || !msr_exits(v, msr, true))
 		return 0;
 	return vm_exit_insn(v, i, EXIT_REASON_WRMSR, 0);
+}
+
+int vmx_intercept_msr_list(struct vcpu *v, const struct insn *i, u32 msr, bool write, u64 data)
+{
+	if (!msr_exits(v, msr, write))
+		return 0;
+	if (write)
+		v->vmx.vmcs.info.msr_data = data;
+	return vm_exit_insn(v, i, write ? EXIT_REASON_WRMSRLIST : EXIT_REASON_RDMSRLIST, msr);
 }
 
 /* --- debug and control registers --- */
@@ -293,6 +309,28 @@ int vmx_intercept_task_switch(struct vcpu *v, u16 selector, unsigned source, uns
 	return vm_exit(v, &e);
 }
 
+/* --- IA32_SPEC_CTRL --- */
+
+static bool spec_ctrl_virtual(const struct vcpu *v)
+{
+	return v->vmx.non_root && vmx_on(&v->vmx, PROC3_VIRTUALIZE_IA32_SPEC_CTRL);
+}
+
+u64 vmx_spec_ctrl_read(const struct vcpu *v)
+{
+	return spec_ctrl_virtual(v) ? v->vmx.vmcs.ctl.spec_ctrl_shadow : v->spec_ctrl;
+}
+
+u64 vmx_spec_ctrl_write(struct vcpu *v, u64 value)
+{
+	struct vmcs_control *c = &v->vmx.vmcs.ctl;
+
+	if (!spec_ctrl_virtual(v))
+		return value;
+	c->spec_ctrl_shadow = value;
+	return (value & ~c->spec_ctrl_mask) | (v->spec_ctrl & c->spec_ctrl_mask);
+}
+
 /* --- time --- */
 
 u64 vmx_guest_tsc(const struct vcpu *v, u64 tsc)
@@ -304,4 +342,15 @@ u64 vmx_guest_tsc(const struct vcpu *v, u64 tsc)
 	if (vmx_on(&v->vmx, PROC2_USE_TSC_SCALING))
 		tsc = (u64)((u128)tsc * c->tsc_multiplier >> 48);
 	return tsc + c->tsc_offset;
+}
+
+u64 vmx_guest_to_host_ticks(const struct vcpu *v, u64 ticks)
+{
+	u64 multiplier = v->vmx.vmcs.ctl.tsc_multiplier;
+	u128 host;
+
+	if (!vmx_on(&v->vmx, PROC_USE_TSC_OFFSETTING) || !vmx_on(&v->vmx, PROC2_USE_TSC_SCALING))
+		return ticks;
+	host = ((u128)ticks << 48) / multiplier;
+	return host >> 64 ? UINT64_MAX : (u64)host;
 }

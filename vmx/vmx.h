@@ -57,6 +57,13 @@ static inline int vmx_intercept(struct vcpu *v, const struct insn *i, enum vmx_i
 	return unlikely(v->vmx.non_root) ? vmx_intercept_insn(v, i, x) : 0;
 }
 
+/* The enabling control of the instruction is 1, or there is none. */
+bool vmx_enabled_insn(const struct vcpu *v, enum vmx_intercept x);
+static inline bool vmx_enabled(const struct vcpu *v, enum vmx_intercept x)
+{
+	return likely(!v->vmx.non_root) || vmx_enabled_insn(v, x);
+}
+
 /* After the IOPL and permission-bitmap checks. laddr: linear address of the memory operand of INS
  * and OUTS, else 0. */
 enum { VMX_IO_IN = 8, VMX_IO_STRING = 16, VMX_IO_REP = 32, VMX_IO_IMM = 64 };
@@ -65,6 +72,8 @@ int vmx_intercept_io(struct vcpu *v, const struct insn *i, u16 port, unsigned si
 /* After the CPL check, before the MSR is looked at. */
 int vmx_intercept_rdmsr(struct vcpu *v, const struct insn *i, u32 msr);
 int vmx_intercept_wrmsr(struct vcpu *v, const struct insn *i, u32 msr);
+/* An entry of RDMSRLIST or WRMSRLIST, with the value that would be written. */
+int vmx_intercept_msr_list(struct vcpu *v, const struct insn *i, u32 msr, bool write, u64 data);
 /* x2APIC MSRs that the virtual-APIC page serves, in non-root operation. True or DONE: as if the MSR
  * had been accessed. */
 bool vmx_virtual_rdmsr(struct vcpu *v, u32 msr, u64 *value);
@@ -118,6 +127,17 @@ static inline u64 vmx_tsc(const struct vcpu *v)
 
 	return unlikely(v->vmx.non_root) ? vmx_guest_tsc(v, tsc) : tsc;
 }
+
+/* A span of the time-stamp counter as the guest sees it, in ticks. */
+u64 vmx_guest_to_host_ticks(const struct vcpu *v, u64 ticks);
+static inline u64 vmx_host_ticks(const struct vcpu *v, u64 ticks)
+{
+	return unlikely(v->vmx.non_root) ? vmx_guest_to_host_ticks(v, ticks) : ticks;
+}
+
+/* IA32_SPEC_CTRL as RDMSR shows it, and what a valid value written to it makes of it. */
+u64 vmx_spec_ctrl_read(const struct vcpu *v);
+u64 vmx_spec_ctrl_write(struct vcpu *v, u64 value);
 
 /* --- memory --- */
 /* What the VMCS makes of page walks; w->eptp is that of v. */
@@ -181,6 +201,8 @@ static inline bool vmx_init_blocked(const struct vcpu *v)
  */
 bool vmx_boundary_vapic(struct vcpu *v); /* 0: APIC-write emulation, trap-like exits of it */
 bool vmx_boundary_init(struct vcpu *v); /* 1: INIT pending: exit 3. SIPI in wait-for-SIPI: exit 4 */
+/* Before a debug trap: the instruction timeout, as no instruction retired since the last one. */
+bool vmx_boundary_stuck(struct vcpu *v);
 bool vmx_boundary_traps(struct vcpu *v);	    /* 2: monitor trap flag */
 bool vmx_boundary_windows(struct vcpu *v);	    /* 3: preemption timer, NMI window */
 bool vmx_boundary_nmi(struct vcpu *v);		    /* 4: an NMI is pending and not blocked */

@@ -59,6 +59,8 @@ struct vmx_state {
 	bool timer_armed;	 /* VMX-preemption timer runs */
 	bool event_delivered;	 /* an event was delivered since the last look at the MTF */
 	u64 timer_start;	 /* ticks >> rate when the timer was loaded */
+	u64 progress;		 /* instructions retired at the first of a run of debug traps */
+	u64 progress_at;	 /* and when that was */
 	u64 mtf_icount;		 /* when the monitor trap flag was last looked at */
 	u64 ple_first, ple_last; /* PAUSE-loop exiting: icount of the loop's first and last PAUSE */
 

@@ -206,6 +206,25 @@ START_TEST(test_branch_step)
 }
 END_TEST
 
+/* The pushes of #DB hit a data breakpoint, on the same stack every time: it is delivered for ever, and
+ * that takes time. */
+START_TEST(test_endless_debug)
+{
+	struct run r = run_new((const u8[]){0x90}, 1);
+
+	env_gate(r.e, VEC_DB, SYS_INT32, KCODE64, AT_DB, 1);
+	r.v->dr[0] = AT_IST - 8;
+	r.v->dr7 = 0x90401; /* 8 bytes, write, local */
+	r.v->pending_dbg = 1;
+	vcpu_recompute(r.v);
+	vcpu_run(r.v, 100000);
+	ck_assert_int_eq(r.v->stop_reason, STOP_BUDGET);
+	ck_assert_uint_eq(r.v->rip, AT_DB);
+	ck_assert_uint_eq(r.v->icount, r.v->pmu.unretired);
+	run_free(&r);
+}
+END_TEST
+
 static void port_write(void *owner, u64 offset, u64 value, unsigned size)
 {
 	(void)offset;
@@ -357,6 +376,7 @@ Suite *cpu_events_suite(void)
 	tcase_add_test(t, test_step_sysret);
 	tcase_add_test(t, test_step_syscall);
 	tcase_add_test(t, test_branch_step);
+	tcase_add_test(t, test_endless_debug);
 	tcase_add_test(t, test_outsb);
 	tcase_add_test(t, test_pause_passes_the_turn);
 	tcase_add_test(t, test_pause_uses_the_turn_up);

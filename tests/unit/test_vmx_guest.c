@@ -34,7 +34,12 @@ START_TEST(instructions_exit_by_their_control)
 			ck_assert_int_eq(vmx_intercept(v, &plain, rows[i].x), EXEC_FAULT);
 			ck_assert_uint_eq(v->exc.vector, VEC_UD);
 			leave_guest();
-			restart_with(word[2], VMX_MASK(rows[i].ud_unless));
+			if (rows[i].ud_unless >> 6 == VMX_PROC3) {
+				v->vmx.vmcs.ctl.proc3 = VMX_MASK(rows[i].ud_unless);
+				restart_with(word[1], VMX_MASK(PROC_ACTIVATE_TERTIARY_CONTROLS));
+			} else {
+				restart_with(word[2], VMX_MASK(rows[i].ud_unless));
+			}
 		}
 		if (rows[i].exits_if < ALWAYS) {
 			ck_assert_int_eq(vmx_intercept(v, &plain, rows[i].x), 0);
@@ -50,8 +55,9 @@ START_TEST(instructions_exit_by_their_control)
 		}
 		if (rows[i].exits_if < ALWAYS)
 			*word[rows[i].exits_if >> 6] &= ~VMX_MASK(rows[i].exits_if);
+		v->vmx.vmcs.ctl.proc3 = 0;
 		if (needs)
-			*word[2] &= ~VMX_MASK(rows[i].ud_unless);
+			*word[2] = 0;
 	}
 }
 END_TEST
@@ -265,12 +271,12 @@ START_TEST(preemption_timer)
 	start_guest();
 	ck_assert_uint_eq(vmx_timer_ticks_left(v), UINT64_MAX);
 	leave_guest();
-	m->guest.preemption_timer = 10;
+	m->guest.preemption_timer = 100;
 	m->ctl.exit |= VMX_MASK(EXIT_SAVE_PREEMPTION_TIMER_VALUE);
 	restart_with(&m->ctl.pin, VMX_MASK(PIN_ACTIVATE_PREEMPTION_TIMER));
 	left = vmx_timer_ticks_left(v);
-	ck_assert_uint_gt(left + VMX_ENTRY_TICKS, 9 << VMX_PREEMPTION_TIMER_RATE);
-	ck_assert_uint_le(left + VMX_ENTRY_TICKS, 10 << VMX_PREEMPTION_TIMER_RATE);
+	ck_assert_uint_gt(left + VMX_ENTRY_TICKS, 99 << VMX_PREEMPTION_TIMER_RATE);
+	ck_assert_uint_le(left + VMX_ENTRY_TICKS, 100 << VMX_PREEMPTION_TIMER_RATE);
 	v->skipped += left - 1;
 	ck_assert(!vmx_boundary_windows(v));
 	leave_guest();

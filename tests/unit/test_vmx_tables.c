@@ -113,6 +113,7 @@ START_TEST(fields_follow_the_model)
 	vmx_model_mask_all(&m, 0x3767ff, 46, 48);
 	m.control[VMX_PROC] &= ~VMX_MASK(PROC_ACTIVATE_TERTIARY_CONTROLS);
 	m.control[VMX_PROC2] = m.control[VMX_PROC3] = m.control[VMX_EXIT2] = 0;
+	m.control[VMX_ENTRY] &= ~VMX_MASK(ENTRY_LOAD_GUEST_IA32_SPEC_CTRL);
 	vmx_caps_init(&small, &m);
 	ck_assert_uint_eq(vmcs_read(&small, &vmcs, VMCS_EPT_POINTER, &value), 12);
 	ck_assert_uint_eq(vmcs_read(&caps, &vmcs, VMCS_EPT_POINTER, &value), 0);
@@ -286,10 +287,13 @@ START_TEST(single_capability_msrs)
 	ck_assert_uint_eq(msr(0x488), 0x2000);
 	ck_assert_uint_eq(msr(0x489), 0x3767ff);
 	ck_assert(!vmx_caps_read_msr(&caps, 0x47f, &value));
-	ck_assert_uint_eq(msr(0x491), 1);	/* EPTP switching */
-	ck_assert_uint_eq(msr(0x492) & 14, 14); /* allowed 1-settings in all 64 bits */
 	ck_assert(msr(0x492) & VMX_MASK(PROC3_IPI_VIRTUALIZATION));
-	ck_assert(!(msr(0x492) & ~0x1dfull)); /* what the SDM names */
+	ck_assert(!(msr(0x492) & ~0x1dfull));		     /* what the SDM names */
+	ck_assert_uint_eq(msr(0x491), 1);		     /* EPTP switching */
+	ck_assert_uint_eq(msr(0x492), caps.may1[VMX_PROC3]); /* allowed 1-settings in all 64 bits */
+	ck_assert_uint_eq(msr(0x492) & 14, 14);
+	ck_assert_uint_eq(msr(0x493), caps.may1[VMX_EXIT2]);
+	ck_assert(!vmx_caps_read_msr(&caps, 0x494, &value));
 }
 END_TEST
 

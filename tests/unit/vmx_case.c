@@ -282,6 +282,8 @@ struct vmx_check_env world_env(struct world *w)
 		.efer_valid = 0xd01,
 		.debugctl_valid = 3,
 		.s_cet_valid = ~0x3c0ull,
+		.perf_global_valid = 0x7000000ff,
+		.spec_ctrl_valid = 7,
 		.lma = w->lma,
 		.read = read_memory,
 		.owner = w,
