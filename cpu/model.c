@@ -67,7 +67,8 @@ static const struct {
 struct parse {
 	struct cpu_model *m;
 	struct vmx_model_mask *vmx;
-	struct cpu_model asked; /* features named with + or =on */
+	struct cpu_model asked;			/* features named with + or =on */
+	bool switched_on[ARRAY_SIZE(switches)]; /* the same of VMX */
 	char *err;
 	size_t errlen;
 };
@@ -122,6 +123,7 @@ static bool switch_feature(struct parse *p, const char *s, size_t len, bool on)
 			u64 *word = switch_word(p->vmx, &switches[i]), bit = switches[i].bit;
 
 			*word = on ? *word | bit : *word & ~bit;
+			p->switched_on[i] = on;
 			return true;
 		}
 	return unknown_feature(p, s, len);
@@ -190,6 +192,64 @@ static bool find_model(struct parse *p, const char *s, size_t len)
 	return false;
 }
 
+/* The name of a control, if -cpu asked for it; else NULL. */
+static const char *asked_control(const struct parse *p, enum vmx_control c)
+{
+	size_t word = offsetof(struct vmx_model_mask, control) + (c >> 6) * sizeof(u64);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(switches); i++)
+		if (switches[i].word == word && switches[i].bit == VMX_MASK(c) && p->switched_on[i])
+			return switches[i].name;
+	return NULL;
+}
+
+static const char *control_name(enum vmx_control c)
+{
+	size_t word = offsetof(struct vmx_model_mask, control) + (c >> 6) * sizeof(u64);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(switches); i++)
+		if (switches[i].word == word && switches[i].bit == VMX_MASK(c))
+			return switches[i].name;
+	return "?";
+}
+
+static bool refuse_control(struct parse *p, const char *name, const char *other)
+{
+	snprintf(p->err, p->errlen, "cpu feature '%s' needs '%s': no processor has the one alone",
+		 name, other);
+	return false;
+}
+
+/* The same of VMX controls (control_rules.def). */
+static bool drop_controls(struct parse *p)
+{
+	for (bool again = true; again;) {
+		again = false;
+		for (unsigned i = 0; i < ARRAY_SIZE(control_needs); i++) {
+			enum vmx_control other = control_needs[i].other;
+			enum vmx_control c = control_needs[i].control;
+			u64 *word = &p->vmx->control[c >> 6];
+
+			if (!(*word & VMX_MASK(c)) ||
+			    (p->vmx->control[other >> 6] & VMX_MASK(other)))
+				continue;
+			if (asked_control(p, c))
+				return refuse_control(p, asked_control(p, c), control_name(other));
+			*word &= ~VMX_MASK(c);
+			again = true;
+		}
+	}
+	return true;
+}
+
+static bool vmx_is_there(struct parse *p)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(switches); i++)
+		if (p->switched_on[i] && !model_has(p->m, FEAT_VMX))
+			return refuse_control(p, switches[i].name, "vmx");
+	return true;
+}
+
 /* Takes away what depends on something absent, until nothing changes. */
 static bool drop_dependants(struct parse *p)
 {
@@ -209,13 +269,7 @@ static bool drop_dependants(struct parse *p)
 			again = true;
 		}
 	}
-	for (unsigned i = 0; i < ARRAY_SIZE(control_needs); i++) {
-		enum vmx_control other = control_needs[i].other, c = control_needs[i].control;
-
-		if (!(p->vmx->control[other >> 6] & VMX_MASK(other)))
-			p->vmx->control[c >> 6] &= ~VMX_MASK(c);
-	}
-	return true;
+	return drop_controls(p) && vmx_is_there(p);
 }
 
 static void standard_mask(struct vmx_model_mask *vmx)

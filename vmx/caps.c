@@ -45,7 +45,8 @@ const char *vmx_control_name(enum vmx_word word, unsigned bit)
 void vmx_model_mask_all(struct vmx_model_mask *m, u64 cr4_fixed1, u8 maxphyaddr, u8 laddr_width)
 {
 	for (unsigned w = 0; w < VMX_WORDS; w++)
-		m->control[w] = ~0ull;
+		m->control[w] = m->flexible[w] = ~0ull;
+	m->basic = m->misc = ~0ull;
 	m->ept_vpid = m->vmfunc = ~0ull;
 	m->cr4_fixed1 = cr4_fixed1;
 	m->maxphyaddr = maxphyaddr;
@@ -74,8 +75,10 @@ void vmx_caps_init(struct vmx_caps *caps, const struct vmx_model_mask *m)
 	for (unsigned w = 0; w < VMX_WORDS; w++) {
 		struct word_table t = word_table((enum vmx_word)w);
 
-		caps->true_must1[w] = t.always1;
 		caps->must1[w] = t.always1 | t.default1;
+		caps->true_must1[w] = caps->must1[w];
+		if (m->basic & VMX_BASIC_TRUE_CONTROLS)
+			caps->true_must1[w] &= ~(t.default1 & m->flexible[w]);
 		caps->may1[w] = (t.built & m->control[w]) | caps->must1[w];
 	}
 	/* nothing to activate: the activating control is not there either */
@@ -85,9 +88,11 @@ void vmx_caps_init(struct vmx_caps *caps, const struct vmx_model_mask *m)
 	caps->laddr_width = m->laddr_width;
 	caps->basic = VMX_REVISION | (u64)VMCS_REGION_BYTES << 32 | 6ull << 50 |
 		      VMX_BASIC_INS_OUTS | VMX_BASIC_TRUE_CONTROLS;
+	caps->basic &= m->basic | VMX_BASIC_FACTS;
 	caps->misc = VMX_PREEMPTION_TIMER_RATE | VMX_MISC_LMA_STORE | VMX_MISC_ACTIVITY(1) |
 		     VMX_MISC_ACTIVITY(2) | VMX_MISC_ACTIVITY(3) | VMX_CR3_TARGETS << 16 |
 		     VMX_MISC_VMWRITE_ANY | VMX_MISC_ZERO_LENGTH;
+	caps->misc &= m->misc;
 	caps->cr0_fixed0 = 0x80000021; /* PE, NE, PG */
 	caps->cr0_fixed1 = 0xffffffff;
 	caps->cr4_fixed0 = 0x2000; /* VMXE */
@@ -121,7 +126,7 @@ bool vmx_caps_read_msr(const struct vmx_caps *caps, u32 msr, u64 *value)
 		*value = word_msr(caps, VMX_PROC2, caps->must1);
 	else if (msr == 0x48c && caps->ept_vpid)
 		*value = caps->ept_vpid;
-	else if (msr >= 0x48d && msr <= 0x490)
+	else if (msr >= 0x48d && msr <= 0x490 && (caps->basic & VMX_BASIC_TRUE_CONTROLS))
 		*value = word_msr(caps, plain[msr - 0x48d], caps->true_must1);
 	else if (msr == 0x491 && vmx_may(caps, PROC2_ENABLE_VM_FUNCTIONS))
 		*value = caps->vmfunc;

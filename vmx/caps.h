@@ -55,11 +55,13 @@ static inline bool vmx_control_on(const struct vmx_controls *c, enum vmx_control
 
 /* What a CPU model takes away, and the facts of it that the capability MSRs repeat. */
 struct vmx_model_mask {
-	u64 control[VMX_WORDS]; /* controls that may be 1, ANDed with what is built */
-	u64 ept_vpid, vmfunc;	/* the same for IA32_VMX_EPT_VPID_CAP and IA32_VMX_VMFUNC */
-	u64 cr4_fixed1;		/* CR4 bits that may be 1 */
-	u8 maxphyaddr;		/* bits */
-	u8 laddr_width;		/* widest linear address the CPU has: 48 or 57 */
+	u64 control[VMX_WORDS];	 /* controls that may be 1, ANDed with what is built */
+	u64 ept_vpid, vmfunc;	 /* the same for IA32_VMX_EPT_VPID_CAP and IA32_VMX_VMFUNC */
+	u64 flexible[VMX_WORDS]; /* DEFAULT1 controls that may be 0 by the TRUE capability MSR */
+	u64 basic, misc;	 /* bits of IA32_VMX_BASIC and IA32_VMX_MISC that may be 1 */
+	u64 cr4_fixed1;		 /* CR4 bits that may be 1 */
+	u8 maxphyaddr;		 /* bits */
+	u8 laddr_width;		 /* widest linear address the CPU has: 48 or 57 */
 };
 
 /* IA32_VMX_EPT_VPID_CAP. */
@@ -90,6 +92,7 @@ struct vmx_model_mask {
 #define VMX_MISC_ZERO_LENGTH BIT(30)
 
 /* IA32_VMX_BASIC. */
+#define VMX_BASIC_FACTS (BIT(54) - 1) /* revision, size, widths, memory type: no switches */
 #define VMX_BASIC_INS_OUTS BIT(54)
 #define VMX_BASIC_TRUE_CONTROLS BIT(55)
 #define VMX_BASIC_ANY_ERROR_CODE BIT(56)

@@ -55,10 +55,14 @@ void vmx_cpu_init(struct vcpu *v)
 	vmx_model_mask_all(&m, ~cr4_reserved(v) & 0xffffffff, v->model->maxphyaddr,
 			   cpu_has(v, FEAT_LA57) ? 57 : 48);
 	mask_by_features(v, &m);
-	for (unsigned w = 0; model && w < VMX_WORDS; w++)
+	for (unsigned w = 0; model && w < VMX_WORDS; w++) {
 		m.control[w] &= model->control[w];
+		m.flexible[w] &= model->flexible[w];
+	}
 	if (model) {
 		m.ept_vpid &= model->ept_vpid;
+		m.basic &= model->basic;
+		m.misc &= model->misc;
 		m.vmfunc &= model->vmfunc;
 	}
 	vmx_caps_init(&v->vmx.caps, &m);

@@ -89,6 +89,9 @@ ends 0 '' -m 16 -kernel reset -no-reboot
 ends 67 '' -m 16 -kernel panic -device pvpanic -no-reboot
 ends 65 "kernel 'nothing': No such file" -kernel nothing
 ends 64 "nearest is '-nographic'" -nographc
+ends 64 "'vmx-unrestricted-guest' needs 'vmx-ept'" -cpu max,vmx-unrestricted-guest=on,vmx-ept=off -demo nest
+ends 64 "'vmx-ept' needs 'vmx'" -cpu max,vmx=off,vmx-ept=on -demo nest
+ends 0 'the answer is right' -cpu max,vmx-true-ctls=off,vmx-ept-1gb=off,vmx-activity-hlt=off -demo nest,depth=2
 
 # --- streams ---
 ends 69 '' -m 16 -kernel hello -serial file:serial -max-insns 100000

@@ -265,6 +265,30 @@ START_TEST(a_masked_control_is_gone)
 }
 END_TEST
 
+START_TEST(masked_capabilities_are_gone)
+{
+	struct vmx_model_mask m;
+	struct vmx_caps c;
+	u64 value;
+
+	vmx_model_mask_all(&m, 0x3767ff, 46, 48);
+	m.misc &= ~VMX_MISC_ACTIVITY(1);
+	m.flexible[VMX_PROC] &= ~VMX_MASK(PROC_CR3_LOAD_EXITING);
+	vmx_caps_init(&c, &m);
+	ck_assert(!(c.misc & VMX_MISC_ACTIVITY(1)));
+	ck_assert(c.misc & VMX_MISC_ACTIVITY(2));
+	ck_assert(c.true_must1[VMX_PROC] & VMX_MASK(PROC_CR3_LOAD_EXITING));
+	ck_assert(!(c.true_must1[VMX_PROC] & VMX_MASK(PROC_CR3_STORE_EXITING)));
+	/* without TRUE MSRs all default1 controls must be 1, and the facts of IA32_VMX_BASIC stay */
+	m.basic = 0;
+	vmx_caps_init(&c, &m);
+	ck_assert_uint_eq(c.true_must1[VMX_EXIT], c.must1[VMX_EXIT]);
+	ck_assert_uint_eq(bits(c.basic, 30, 0), VMX_REVISION);
+	ck_assert_uint_eq(bits(c.basic, 63, 54), 0);
+	ck_assert(!vmx_caps_read_msr(&c, 0x48d, &value));
+}
+END_TEST
+
 START_TEST(single_capability_msrs)
 {
 	u64 value, basic = msr(0x480), misc = msr(0x485);
@@ -369,6 +393,7 @@ Suite *vmx_tables_suite(void)
 	tcase_add_test(t, capability_words_agree);
 	tcase_add_test(t, each_control_against_its_capability_word);
 	tcase_add_test(t, a_masked_control_is_gone);
+	tcase_add_test(t, masked_capabilities_are_gone);
 	tcase_add_test(t, single_capability_msrs);
 	tcase_add_test(t, region_keeps_a_vmcs);
 	tcase_add_test(t, print_names_controls_and_reasons);
