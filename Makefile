@@ -152,7 +152,8 @@ unit: all $(BUILD)/unit
 CHECK_SCRIPTS := tests/lint/run.sh tests/cli/run.sh tests/checks/insn.sh tests/checks/demo.sh tests/checks/nest.sh tests/checks/dispatch.sh \
 	tests/checks/shutdown.sh \
 	tests/guest/check.sh tests/fuzz/quick.sh
-CHECK_LONG_SCRIPTS := tests/robust/badinput.sh tests/guest/check-long.sh tests/fuzz/long.sh tests/fuzz/vmcs-long.sh
+CHECK_LONG_SCRIPTS := tests/robust/badinput.sh tests/guest/check-long.sh tests/xen/check.sh tests/fuzz/long.sh \
+	tests/fuzz/vmcs-long.sh
 CHECKS := $(if $(filter 1,$(HAVE_CHECK)),$(BUILD)/unit) $(addprefix $(SRCDIR)/,$(CHECK_SCRIPTS))
 CHECKS_LONG := $(CHECKS) $(addprefix $(SRCDIR)/,$(CHECK_LONG_SCRIPTS))
 # Check's own limit of four seconds is too short for a loaded machine.

@@ -56,15 +56,15 @@ static int check_initrd(const char *list)
 	if (!access(list, F_OK) || !strpbrk(list, ", "))
 		return check_file("initrd", list);
 	while (*list) {
-		size_t len = strcspn(list, ","), name = strcspn(list, ", ");
-		char path[4096];
+		char spec[8192];
+		size_t len = machine_next_module(&list, spec, sizeof(spec) - 1);
 		int r;
 
-		snprintf(path, sizeof(path), "%.*s", (int)(name < 4095 ? name : 4095), list);
-		r = check_file("initrd", path);
+		spec[len] = 0;
+		spec[strcspn(spec, " ")] = 0;
+		r = check_file("initrd", spec);
 		if (r)
 			return r;
-		list += len + (list[len] == ',');
 	}
 	return 0;
 }

@@ -85,7 +85,7 @@ static u64 add_line(struct info *i, const char *a, size_t an, const char *b)
 	return where;
 }
 
-/* One "file args" of the comma-separated list. */
+/* One "file args" of the list. */
 static bool load_module(struct loader *l, struct info *i, const char *spec, size_t n, u8 *entry)
 {
 	size_t name_len = 0;
@@ -114,20 +114,35 @@ static bool load_module(struct loader *l, struct info *i, const char *spec, size
 
 #define MAX_MODULES 32
 
+size_t machine_next_module(const char **s, char *out, size_t room)
+{
+	const char *p = *s;
+	size_t n = 0;
+
+	while (*p && (p[0] != ',' || p[1] == ',') && n < room) {
+		p += *p == ',';
+		out[n++] = *p++;
+	}
+	*s = p + (*p == ',');
+	return n;
+}
+
 static bool load_modules(struct loader *l, struct info *i, u8 *mbi)
 {
 	const char *s = l->m->cfg.initrd;
 	u8 list[MAX_MODULES * 16];
+	char spec[8192];
 	unsigned count = 0;
 
 	while (s && *s) {
-		size_t n = strcspn(s, ",");
+		size_t n = machine_next_module(&s, spec, sizeof(spec));
 
 		if (count == MAX_MODULES)
 			return loader_fail(l, "initrd", s, "too many modules");
-		if (!load_module(l, i, s, n, list + 16 * count++))
+		if (n == sizeof(spec))
+			return loader_fail(l, "initrd", s, "a module's line is too long");
+		if (!load_module(l, i, spec, n, list + 16 * count++))
 			return false;
-		s += n + (s[n] == ',');
 	}
 	if (count) {
 		store_le32(mbi + 20, count);

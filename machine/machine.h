@@ -69,6 +69,12 @@ struct vcpu *machine_cpu(struct machine *m, unsigned n);
 void machine_set_debugger(struct machine *m, void (*hook)(void *owner, struct vcpu *v),
 			  void *owner);
 
+/*
+ * Moves *list behind the next "file args" of a multiboot kernel's modules and copies it, without a 0;
+ * returns its length, room if it does not fit. ",," is a comma inside of one.
+ */
+size_t machine_next_module(const char **list, char *out, size_t room);
+
 /* Exit codes of the process. */
 enum {
 	EXIT_OK = 0,

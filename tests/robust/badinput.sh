@@ -120,6 +120,7 @@ initrds()
 	done
 	refuse 65 "'big'" -nographic -m 32 -kernel nest.elf -initrd big
 	refuse 65 "'missing'" -nographic -kernel nest.elf -initrd 'spin one,missing two'
+	refuse 65 "'missing'" -nographic -kernel nest.elf -initrd 'spin one,,two,missing'
 	# A multiboot module may hold anything.
 	ends 69 -nographic -kernel spin -initrd random2 -max-insns 1000
 	ends 69 -nographic -kernel spin -initrd 'onebyte,random1 words,onebyte' -max-insns 1000
