@@ -97,7 +97,7 @@ translate()
 environment()
 {
 	case $with_device in
-	*" $name "*) ;;
+	*" $name "*) echo 'TEST_DEVICE=1' ;;
 	*) echo 'TEST_DEVICE=0' ;;
 	esac
 }
